@@ -1,0 +1,1 @@
+//! The edge: one directory per wire protocol.

@@ -1,0 +1,1 @@
+//! Objects: artifacts and telemetry files behind one safe path type.

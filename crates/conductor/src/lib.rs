@@ -1,0 +1,1 @@
+//! The loop itself: one table of event and reaction, gates and the scheduler.

@@ -1,0 +1,1 @@
+//! Running models exactly, without Python: inert readers and our own kernels.

@@ -1,0 +1,76 @@
+//! Events: what happened, written in the transaction of the change. They are both the outbox that the conductor reads and the
+//! append-only audit trail that people read.
+
+use serde::{Deserialize, Serialize};
+
+/// A new event, before the database gives it a number.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// One of the names in [`kind`].
+    pub kind: &'static str,
+    /// The thing it happened to: `model/NAME`, `deployment/NAME`, `monitor/NAME`, `pipeline/NAME`.
+    pub subject: String,
+    /// The registered model whose story it belongs to, if any.
+    pub model: Option<String>,
+    /// The evidence, as JSON.
+    pub payload: serde_json::Value,
+}
+
+/// An event as stored. `seq` grows by one with each committed event, in commit order.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+pub struct Event {
+    /// Position in the trail.
+    pub seq: i64,
+    /// Microseconds since the epoch.
+    pub at_us: i64,
+    /// Who did it, as written by [`crate::ctx::Principal`].
+    pub actor: String,
+    /// What happened.
+    pub kind: String,
+    /// The thing it happened to.
+    pub subject: String,
+    /// The registered model whose story it belongs to.
+    pub model: Option<String>,
+    /// The evidence.
+    pub payload: serde_json::Value,
+}
+
+/// The names of all events. Payload fields are listed beside each.
+pub mod kind {
+    /// `{version, run_id, source}`
+    pub const VERSION_REGISTERED: &str = "version.registered";
+    /// `{pointer, from, to, verdict_id, policy, reason}`; `pointer` is a stage name or `@alias`, `from`/`to` are versions or null.
+    pub const POINTER_MOVED: &str = "pointer.moved";
+    /// `{policy}`
+    pub const POLICY_CHANGED: &str = "policy.changed";
+    /// `{verdict_id, version, champion, pointer, summary}`
+    pub const VERDICT_PASSED: &str = "verdict.passed";
+    /// `{verdict_id, version, champion, pointer, summary}`
+    pub const VERDICT_FAILED: &str = "verdict.failed";
+    /// `{version, pointer, verdict_id}`: a passing verdict waits for a person.
+    pub const APPROVAL_REQUESTED: &str = "approval.requested";
+    /// `{version, pointer, verdict_id, approved, note}`
+    pub const APPROVAL_GIVEN: &str = "approval.given";
+    /// `{version, rows, source}`
+    pub const REFERENCE_COMPUTED: &str = "reference.computed";
+    /// `{version, reason}`
+    pub const REFERENCE_FAILED: &str = "reference.failed";
+    /// `{pointer, config}`
+    pub const DEPLOYMENT_CREATED: &str = "deployment.created";
+    /// `{}`
+    pub const DEPLOYMENT_DELETED: &str = "deployment.deleted";
+    /// `{from, to, pointer, load_ms}`
+    pub const DEPLOYMENT_ROLLED: &str = "deployment.rolled";
+    /// `{to, pointer, reason}`
+    pub const DEPLOYMENT_ROLL_FAILED: &str = "deployment.roll_failed";
+    /// `{deployment, rule, window, evidence}`
+    pub const ALERT_FIRED: &str = "alert.fired";
+    /// `{deployment, rule, window, evidence}`
+    pub const ALERT_RESOLVED: &str = "alert.resolved";
+    /// `{run_id, trigger, reason}`
+    pub const PIPELINE_STARTED: &str = "pipeline.started";
+    /// `{run_id, steps}`
+    pub const PIPELINE_SUCCEEDED: &str = "pipeline.succeeded";
+    /// `{run_id, step, reason}`
+    pub const PIPELINE_FAILED: &str = "pipeline.failed";
+}

@@ -1,0 +1,1 @@
+//! Monitors: windows, references, drift, quality with intervals, rules and alerts.

@@ -1,0 +1,1 @@
+//! Pipelines: steps as supervised subprocesses, triggers, caching and resuming.

@@ -1,0 +1,3 @@
+//! The `rondo` binary: the command line in front of the house.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Deployments: what a pointer of the registry serves, swapped without dropping a request.

@@ -1,0 +1,1 @@
+//! The event log of predictions and outcomes: write-ahead segments, then Parquet.

@@ -1,0 +1,1 @@
+//! What tests share: databases of both engines, free ports, data directories.
