@@ -1,0 +1,130 @@
+//! A loaded model: what it takes, what it is, and `predict`.
+
+use std::sync::Arc;
+
+use kernel::frame::{Cell, ColumnKind, Frame};
+
+use crate::{DataType, LoadError, Package, PredictError, Signature};
+
+/// A column that a model takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it stands in a frame.
+    pub kind: ColumnKind,
+    /// Its type in the signature; `double` or `string` where there is none.
+    pub data_type: DataType,
+    /// False if it may be left out (it is then missing).
+    pub required: bool,
+}
+
+/// What a model tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A number.
+    Regression,
+    /// One of two classes.
+    Binary,
+    /// One of this many classes.
+    Multiclass(usize),
+}
+
+/// Which method mlflow's scoring contract (`/invocations`) answers with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PredictFn {
+    /// The value, or the chosen class.
+    Predict,
+    /// The probabilities of the classes.
+    PredictProba,
+}
+
+impl PredictFn {
+    /// scikit-learn's name of the method.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Predict => "predict",
+            Self::PredictProba => "predict_proba",
+        }
+    }
+}
+
+/// What is known of a model besides its numbers.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// The library and version that wrote it: `scikit-learn 1.9.1`.
+    pub library: String,
+    /// The class, with its steps: `sklearn.pipeline.Pipeline(...)`.
+    pub estimator: String,
+    /// BLAKE3 digest of the package.
+    pub digest: String,
+    /// The format of the model file: `skops`, `pickle` or `joblib`.
+    pub format: &'static str,
+    /// Heap bytes that the loaded model holds.
+    pub memory_bytes: usize,
+    /// What mlflow's scoring contract answers with.
+    pub predict_fn: PredictFn,
+}
+
+/// The predictions for some rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// One number a row: the value of a regression, P(`classes[1]`) of a binary classifier, P(chosen class) of a multiclass one.
+    pub scores: Vec<f64>,
+    /// The chosen class of each row as an index into `classes`; `None` for a regression.
+    pub class: Option<Vec<u32>>,
+    /// Rows x classes, row-major; `None` for a regression.
+    pub probabilities: Option<Vec<f64>>,
+}
+
+/// A model that can predict. Immutable, `Send + Sync`; share it in an `Arc`.
+#[derive(Debug)]
+pub struct Model {
+    signature: Option<Signature>,
+    inputs: Vec<Input>,
+    classes: Vec<Cell>,
+    task: Task,
+    info: ModelInfo,
+}
+
+pub(crate) fn load(package: &Package) -> Result<Model, LoadError> {
+    let files: Vec<&str> = package.iter().map(|(name, _)| name).collect();
+    Err(LoadError::NoModel { files: files.join(", ") })
+}
+
+impl Model {
+    /// The signature in `MLmodel`, if there is one.
+    pub fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    /// The columns it takes, in the order of `predict`'s frame: from the signature, else `feature_names_in_`, else `x0`..`xn-1`.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// What it tells.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// The classes of a classifier, in scikit-learn's order; empty for a regression.
+    pub fn classes(&self) -> &[Cell] {
+        &self.classes
+    }
+
+    /// What is known of it besides its numbers.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Scores the rows of a frame whose columns stand in the order of [`Model::inputs`] (names are not looked at).
+    pub fn predict(&self, frame: &Frame) -> Result<Output, PredictError> {
+        Err(PredictError::Columns { expected: self.inputs.len(), got: frame.columns().len() })
+    }
+
+    /// Scores row-major numbers, for models that take numbers only. NaN is missing.
+    pub fn predict_dense(&self, rows: &[f64], n_rows: usize) -> Result<Output, PredictError> {
+        Err(PredictError::Shape { rows: n_rows, columns: self.inputs.len(), got: rows.len() })
+    }
+}
