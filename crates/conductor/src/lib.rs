@@ -1,1 +1,5 @@
-//! The loop itself: one table of event and reaction, gates and the scheduler.
+//! The loop itself: events become reactions.
+
+pub mod house;
+
+pub use house::{House, Parts};
