@@ -6,7 +6,7 @@ use kernel::event::{NewEvent, kind};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{Error, Rolled};
+use crate::Error;
 
 /// The tables of this layer.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -113,14 +113,19 @@ pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, new: NewDeployment) -> Result<Deployme
     })
 }
 
-/// The deployment of a name.
+/// The deployment of a name, which must be there.
 pub fn get(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Deployment, Error> {
+    find(tx, ctx, name)?.ok_or_else(|| Error::NotFound(name.to_owned()))
+}
+
+/// The deployment of a name, if it is there.
+pub fn find(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Option<Deployment>, Error> {
     let row = tx.query_opt(
         "SELECT name, pointer, model, target_version, config, created_us, updated_us
          FROM deployments WHERE workspace = $1 AND name = $2",
         &[Value::from(ctx.workspace.as_str()), Value::from(name)],
     )?;
-    row.as_ref().map_or_else(|| Err(Error::NotFound(name.to_owned())), read)
+    row.as_ref().map(read).transpose()
 }
 
 /// All deployments, by name.
@@ -154,44 +159,13 @@ pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<(), Error> {
 }
 
 /// Notes which version a deployment serves from now on, without an event; returns the one before.
-pub fn set_target(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, version: Option<&str>) -> Result<Option<String>, Error> {
+pub fn set_target(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, version: &str) -> Result<Option<String>, Error> {
     let before = get(tx, ctx, name)?.target_version;
     tx.execute(
         "UPDATE deployments SET target_version = $3, updated_us = $4 WHERE workspace = $1 AND name = $2",
-        &[
-            Value::from(ctx.workspace.as_str()),
-            Value::from(name),
-            Value::from(version.map(str::to_owned)),
-            Value::from(ctx.now_us),
-        ],
+        &[Value::from(ctx.workspace.as_str()), Value::from(name), Value::from(version), Value::from(ctx.now_us)],
     )?;
     Ok(before)
-}
-
-/// Writes down that the fleet switched a deployment: the version it serves, and the event. Writing the same switch again (after a
-/// crash between the two) changes nothing and emits nothing; returns whether it was news.
-pub fn record_roll(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, rolled: &Rolled, load_ms: i64) -> Result<bool, Error> {
-    let deployment = get(tx, ctx, name)?;
-    let before = set_target(tx, ctx, name, Some(&rolled.to))?;
-    if before.as_deref() == Some(rolled.to.as_str()) {
-        return Ok(false);
-    }
-    let payload = json!({
-        "from": before,
-        "to": rolled.to,
-        "pointer": deployment.pointer,
-        "load_ms": load_ms,
-        "interface": rolled.changes,
-    });
-    emit(tx, ctx, kind::DEPLOYMENT_ROLLED, name, &deployment.model, payload)?;
-    Ok(true)
-}
-
-/// Writes down that a version could not be brought up; what was served before goes on being served.
-pub fn record_failure(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, version: &str, reason: &str) -> Result<(), Error> {
-    let deployment = get(tx, ctx, name)?;
-    let payload = json!({ "to": version, "pointer": deployment.pointer, "reason": reason });
-    emit(tx, ctx, kind::DEPLOYMENT_ROLL_FAILED, name, &deployment.model, payload)
 }
 
 fn emit(

@@ -15,7 +15,7 @@ use kernel::error::Classified as _;
 use parking_lot::Mutex;
 
 use crate::deployment::Config;
-use crate::live::{Call, Live};
+use crate::live::{Call, Desk, Live};
 use crate::pool::Pool;
 use crate::stats::{ErrorStats, VersionCounts, VersionStats};
 use crate::{Error, smoke};
@@ -59,8 +59,6 @@ pub struct Loaded {
     pub version: String,
     /// The model.
     pub model: Arc<Model>,
-    /// What the deployment accepts.
-    pub config: Config,
 }
 
 /// A switch that was made.
@@ -133,6 +131,7 @@ struct Slot {
 
 #[derive(Debug, Default)]
 struct Story {
+    config: Config,
     replaced: Vec<Weak<Live>>,
     versions: Vec<Arc<VersionStats>>,
     last_failure: Option<String>,
@@ -162,9 +161,10 @@ impl Fleet {
         &self.0.options
     }
 
-    /// Makes a deployment known before it has anything to serve.
-    pub fn declare(&self, deployment: &str) {
-        self.slot_or_new(deployment);
+    /// Makes a deployment known before it has anything to serve, and says what it accepts from the next switch on. A deployment
+    /// that is rolled without having been declared accepts the default.
+    pub fn declare(&self, deployment: &str, config: Config) {
+        self.slot_or_new(deployment).story.lock().config = config;
     }
 
     /// Checks a version beside the one that serves, and switches to it.
@@ -185,15 +185,8 @@ impl Fleet {
         let inner = &*self.0;
         let mut story = slot.story.lock();
         let stats = story.stats_of(&loaded.model_name, &loaded.version);
-        let live = Live::new(
-            slot.name.clone(),
-            loaded,
-            stats,
-            one_row,
-            &inner.options,
-            inner.log.clone(),
-            inner.clock.clone(),
-        );
+        let desk = Desk { log: inner.log.clone(), clock: inner.clock.clone(), max_rows: inner.options.max_rows };
+        let live = Live::new(slot.name.clone(), loaded.model, story.config.clone(), stats, one_row, desk);
         let to = live.version().to_owned();
         let live = Arc::new(live);
         let old = slot.live.swap(Some(live.clone()));

@@ -7,11 +7,11 @@ use inference::{Model, Output};
 use kernel::clock::{Clock, DAY_US};
 use kernel::frame::Frame;
 
+use crate::Error;
 use crate::decode::Inputs;
 use crate::deployment::Config;
 use crate::pool::Cost;
 use crate::stats::VersionStats;
-use crate::{Error, Loaded};
 
 /// Longest id of a prediction, in bytes.
 const MAX_ID_BYTES: usize = 512;
@@ -28,10 +28,16 @@ pub struct Live {
     config: Config,
     max_rows: usize,
     since_us: i64,
-    log: telemetry::Log,
-    clock: Clock,
+    desk: Desk,
     pub(crate) cost: Cost,
     pub(crate) stats: Arc<VersionStats>,
+}
+
+/// What every version of a fleet shares.
+pub(crate) struct Desk {
+    pub(crate) log: telemetry::Log,
+    pub(crate) clock: Clock,
+    pub(crate) max_rows: usize,
 }
 
 impl std::fmt::Debug for Live {
@@ -75,27 +81,25 @@ pub struct Call {
 impl Live {
     pub(crate) fn new(
         deployment: Arc<str>,
-        loaded: Loaded,
+        model: Arc<Model>,
+        config: Config,
         stats: Arc<VersionStats>,
         one_row: Duration,
-        limits: &crate::Options,
-        log: telemetry::Log,
-        clock: Clock,
+        desk: Desk,
     ) -> Self {
-        let inputs = Inputs::of(&loaded.model);
+        let inputs = Inputs::of(&model);
         let features = inputs.iter().map(|input| (input.name.clone(), input.kind)).collect();
         Self {
             deployment,
             model_name: stats.model.clone(),
             version: stats.version.clone(),
-            inputs,
             schema: Arc::new(telemetry::Schema { features }),
-            max_rows: loaded.config.max_rows.unwrap_or(limits.max_rows).min(limits.max_rows),
-            config: loaded.config,
-            model: loaded.model,
-            since_us: clock.now_us(),
-            log,
-            clock,
+            max_rows: config.max_rows.unwrap_or(desk.max_rows).min(desk.max_rows),
+            inputs,
+            config,
+            model,
+            since_us: desk.clock.now_us(),
+            desk,
             cost: Cost::first_guess(one_row),
             stats,
         }
@@ -144,7 +148,7 @@ impl Live {
 
 impl Call {
     pub(crate) fn new(live: Arc<Live>) -> Self {
-        let received_us = live.clock.now_us();
+        let received_us = live.desk.clock.now_us();
         Self { live, started: Instant::now(), received_us }
     }
 
@@ -174,7 +178,8 @@ impl Call {
             batch.event_times_us = vec![self.received_us; rows];
         }
         let output = live.model.predict(&batch.frame).map_err(Error::Predict)?;
-        live.log
+        live.desk
+            .log
             .append_predictions(&telemetry::PredictionBatch {
                 deployment: &live.deployment,
                 model: &live.model_name,

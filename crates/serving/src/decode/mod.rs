@@ -4,6 +4,7 @@
 //! which one does not fit. [`json`] feeds it from JSON text without a tree in between. The wire formats themselves (which key holds
 //! the rows) are not known here.
 
+mod align;
 mod builder;
 mod check;
 pub mod json;
@@ -11,6 +12,7 @@ pub mod json;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use align::align;
 pub use builder::{FrameBuilder, Rules};
 pub use check::Value;
 use inference::{DataType, Model};
