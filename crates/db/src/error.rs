@@ -149,9 +149,9 @@ impl Error {
     pub(crate) fn statement(
         sql: &str,
         failure: Failure,
+        reason: String,
         driver: impl std::error::Error + Send + Sync + 'static,
     ) -> Self {
-        let reason = driver.source().map_or_else(|| driver.to_string(), ToString::to_string);
         Self::Statement { statement: excerpt(sql), failure, reason, driver: Some(Arc::new(driver)) }
     }
 

@@ -1,6 +1,7 @@
 //! The two engines behind one face.
 
 pub(crate) mod postgres;
+mod postgres_types;
 pub(crate) mod sqlite;
 
 use crate::{Error, Row, Value};

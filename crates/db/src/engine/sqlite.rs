@@ -261,7 +261,7 @@ fn cell(value: ValueRef<'_>, sql: &str) -> Result<Cell, Error> {
         ValueRef::Real(value) => Cell::F64(value),
         ValueRef::Text(value) => match std::str::from_utf8(value) {
             Ok(text) => Cell::Text(text.to_owned()),
-            Err(error) => return Err(Error::statement(sql, Failure::Other, error)),
+            Err(error) => return Err(Error::statement(sql, Failure::Other, error.to_string(), error)),
         },
         ValueRef::Blob(value) => Cell::Bytes(value.to_vec()),
     })
@@ -288,5 +288,5 @@ fn failed(sql: &str, error: rusqlite::Error) -> Error {
         },
         None => Failure::Other,
     };
-    Error::statement(sql, failure, error)
+    Error::statement(sql, failure, error.to_string(), error)
 }

@@ -1,0 +1,68 @@
+//! What was answered is on disk: a process is killed in the middle of its work, and every row it had acknowledged is there.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use db::{Db, Error};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::SCHEMA;
+
+const URL: &str = "RONDO_TEST_DURABILITY_URL";
+const ROWS: usize = 400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_row_survives_kill_9() -> anyhow::Result<()> {
+    for database in testkit::engines()? {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["durability::writes_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
+            .env(URL, database.url())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut acked = Vec::new();
+        for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+            acked.extend(line?.strip_prefix("acked ").map(str::to_owned));
+            if acked.len() == ROWS {
+                // What the child had written before it died is read all the same.
+                child.kill()?;
+            }
+        }
+        let status = child.wait()?;
+        assert!(!status.success(), "the writer was to be killed");
+        acked.sort();
+        assert!(acked.len() >= ROWS, "only {} rows were acknowledged", acked.len());
+
+        let db = database.open(&[SCHEMA]).await?;
+        let stored = db.read(|tx| tx.query("SELECT id FROM rows ORDER BY id", &[])).await?;
+        let stored = stored.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, Error>>()?;
+        let lost: Vec<&String> = acked.iter().filter(|id| stored.binary_search(id).is_err()).collect();
+        assert!(lost.is_empty(), "on {:?} these rows were acknowledged and are gone: {lost:?}", database.engine());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "the child of the test above"]
+async fn writes_until_it_is_killed() -> anyhow::Result<()> {
+    let Ok(url) = std::env::var(URL) else { return Ok(()) };
+    let db = Db::open(&url, &[SCHEMA]).await?;
+    let write = |number: u64| {
+        let db = db.clone();
+        async move {
+            let id = format!("{number:08}");
+            let row = id.clone();
+            db.write(move |tx| tx.execute("INSERT INTO rows (id) VALUES ($1)", &[row.into()])).await?;
+            println!("acked {id}");
+            Ok::<_, Error>(())
+        }
+    };
+    let mut running: FuturesUnordered<_> = (0..8).map(write).collect();
+    let mut number = 8;
+    while let Some(done) = running.next().await {
+        done?;
+        running.push(write(number));
+        number += 1;
+    }
+    Ok(())
+}
