@@ -1,0 +1,163 @@
+//! The tables of this layer.
+
+use db::Migration;
+
+/// In the order in which they run.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { id: "tracking/0001-experiments-and-runs", sql: EXPERIMENTS_AND_RUNS },
+    Migration { id: "tracking/0002-metrics", sql: METRICS },
+    Migration { id: "tracking/0003-datasets", sql: DATASETS },
+    Migration { id: "tracking/0004-logged-models", sql: LOGGED_MODELS },
+];
+
+/// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
+const EXPERIMENTS_AND_RUNS: &str = "
+CREATE TABLE experiments (
+    experiment_id BIGINT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    artifact_location TEXT NOT NULL,
+    lifecycle_stage TEXT NOT NULL,
+    creation_ms BIGINT NOT NULL,
+    last_update_ms BIGINT NOT NULL,
+    UNIQUE (workspace, name)
+);
+INSERT INTO experiments (experiment_id, workspace, name, artifact_location, lifecycle_stage, creation_ms, last_update_ms)
+    VALUES (0, 'default', 'Default', 'mlflow-artifacts:/0', 'active', 0, 0);
+CREATE TABLE experiment_tags (
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (experiment_id, key)
+);
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
+    name TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    start_ms BIGINT NOT NULL,
+    end_ms BIGINT,
+    artifact_uri TEXT NOT NULL,
+    lifecycle_stage TEXT NOT NULL,
+    deleted_ms BIGINT
+);
+CREATE INDEX runs_by_experiment ON runs (experiment_id, lifecycle_stage, start_ms);
+CREATE TABLE run_params (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run_id, key)
+);
+CREATE TABLE run_tags (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run_id, key)
+);
+";
+
+/// A series is one metric of one run. Its row holds the latest point; the points themselves are narrow rows keyed by the number of
+/// the series, so that a million of them stay small. A NaN is stored as 0 with the flag set, an infinity as the greatest double.
+const METRICS: &str = "
+CREATE TABLE metric_series (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    key TEXT NOT NULL,
+    series BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    timestamp_ms BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    is_nan BOOLEAN NOT NULL,
+    PRIMARY KEY (run_id, key)
+);
+CREATE TABLE metric_points (
+    series BIGINT NOT NULL,
+    timestamp_ms BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    is_nan BOOLEAN NOT NULL,
+    PRIMARY KEY (series, timestamp_ms, step, value, is_nan)
+);
+";
+
+/// A dataset belongs to an experiment and is known by name and digest; an input is an edge from it to a run.
+const DATASETS: &str = "
+CREATE TABLE datasets (
+    dataset_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    source_type TEXT NOT NULL,
+    source TEXT NOT NULL,
+    schema_json TEXT,
+    profile_json TEXT,
+    UNIQUE (experiment_id, name, digest)
+);
+CREATE TABLE run_datasets (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    dataset_id TEXT NOT NULL REFERENCES datasets (dataset_id),
+    logged_us BIGINT NOT NULL,
+    PRIMARY KEY (run_id, dataset_id)
+);
+CREATE INDEX run_datasets_by_dataset ON run_datasets (dataset_id);
+CREATE TABLE run_dataset_tags (
+    run_id TEXT NOT NULL,
+    dataset_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run_id, dataset_id, key)
+);
+";
+
+/// In `logged_model_metrics` an absent dataset is two empty texts, so that they can be part of the key.
+const LOGGED_MODELS: &str = "
+CREATE TABLE logged_models (
+    model_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
+    name TEXT NOT NULL,
+    artifact_location TEXT NOT NULL,
+    creation_ms BIGINT NOT NULL,
+    last_updated_ms BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    status_message TEXT,
+    lifecycle_stage TEXT NOT NULL,
+    model_type TEXT,
+    source_run_id TEXT
+);
+CREATE INDEX logged_models_by_experiment ON logged_models (experiment_id, lifecycle_stage, creation_ms);
+CREATE TABLE logged_model_params (
+    model_id TEXT NOT NULL REFERENCES logged_models (model_id),
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (model_id, key)
+);
+CREATE TABLE logged_model_tags (
+    model_id TEXT NOT NULL REFERENCES logged_models (model_id),
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (model_id, key)
+);
+CREATE TABLE logged_model_metrics (
+    model_id TEXT NOT NULL REFERENCES logged_models (model_id),
+    key TEXT NOT NULL,
+    timestamp_ms BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    is_nan BOOLEAN NOT NULL,
+    run_id TEXT NOT NULL,
+    dataset_name TEXT NOT NULL,
+    dataset_digest TEXT NOT NULL,
+    PRIMARY KEY (model_id, key, timestamp_ms, step, run_id, dataset_name, dataset_digest, value, is_nan)
+);
+CREATE TABLE run_models (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    model_id TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    step BIGINT NOT NULL,
+    PRIMARY KEY (run_id, direction, model_id, step)
+);
+CREATE INDEX run_models_by_model ON run_models (model_id);
+";

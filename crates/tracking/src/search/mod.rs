@@ -1,0 +1,15 @@
+//! Searches: the AST of [`kernel::filter`] to SQL with bound values. Each noun has its own entities, keys and operators, and they
+//! are MLflow's.
+
+mod experiments;
+mod logged_models;
+mod runs;
+mod term;
+pub(crate) mod token;
+
+pub use experiments::{ExperimentSearch, experiments};
+pub use logged_models::{DatasetFilter, ModelOrder, ModelSearch, logged_models};
+pub use runs::{RunSearch, runs};
+
+/// More rows than there can be, with room for one more.
+pub(crate) const EVERYTHING: i64 = i64::MAX / 4;

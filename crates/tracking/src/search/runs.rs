@@ -1,0 +1,208 @@
+//! Searching runs.
+
+use std::collections::HashSet;
+
+use db::{Sql, Tx};
+use kernel::ctx::Ctx;
+use kernel::filter::{Clause, Op};
+use kernel::page::Page;
+
+use crate::dataset::CONTEXT_TAG;
+use crate::run::{self, Run};
+use crate::search::{term, token};
+use crate::{Error, View, check};
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub struct RunSearch {
+    /// In these experiments; unknown ones have no runs.
+    pub experiment_ids: Vec<String>,
+    /// `metrics.mae < 0.2 AND params.depth = '4'`, or empty.
+    pub filter: String,
+    /// Deleted ones too?
+    pub view: View,
+    /// 1 to 50,000.
+    pub max_results: i64,
+    /// `metrics.mae DESC` ...; then the newest first.
+    pub order_by: Vec<String>,
+    /// From the page before.
+    pub page_token: Option<String>,
+}
+
+/// What a key is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Entity {
+    Metric,
+    Param,
+    Tag,
+    Attribute(&'static str),
+    Dataset,
+}
+
+/// The runs that match, each with everything it logged.
+pub fn runs(tx: &mut Tx<'_>, ctx: &Ctx, search: &RunSearch) -> Result<Page<Run>, Error> {
+    let max_results = check::max_results(search.max_results)?;
+    let offset = token::offset(search.page_token.as_deref())?;
+    let ids = search.experiment_ids.iter().map(|id| check::experiment_id(id)).collect::<Result<Vec<i64>, Error>>()?;
+    let mut sql = Sql::new();
+    sql.push(
+        "SELECT r.run_id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, r.artifact_uri,
+            r.lifecycle_stage FROM runs r WHERE r.workspace = ",
+    );
+    sql.bind(&ctx.workspace).push(" AND r.experiment_id IN ").bind_list(ids);
+    sql.push(" AND r.lifecycle_stage IN ").bind_list(term::texts(search.view.stages()));
+    for clause in term::parse(&search.filter)? {
+        sql.push(" AND ");
+        condition(&mut sql, &clause)?;
+    }
+    order(&mut sql, &search.order_by)?;
+    sql.push(" LIMIT ").bind(max_results + 1).push(" OFFSET ").bind(offset);
+    let rows = tx.query_built(&sql)?;
+    let infos = rows.iter().map(run::read_info).collect::<Result<Vec<_>, Error>>()?;
+    let page = token::page(infos, max_results, offset);
+    Ok(Page { items: run::fill(tx, page.items)?, next_token: page.next_token })
+}
+
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("run_id", "r.run_id"),
+    ("run_name", "r.name"),
+    ("run name", "r.name"),
+    ("Run name", "r.name"),
+    ("Run Name", "r.name"),
+    ("status", "r.status"),
+    ("user_id", "r.user_id"),
+    ("artifact_uri", "r.artifact_uri"),
+    ("start_time", "r.start_ms"),
+    ("created", "r.start_ms"),
+    ("Created", "r.start_ms"),
+    ("end_time", "r.end_ms"),
+];
+
+fn entity(entity: Option<&str>, key: &str) -> Result<Entity, Error> {
+    match entity.unwrap_or("attribute") {
+        "metric" | "metrics" => Ok(Entity::Metric),
+        "parameter" | "parameters" | "param" | "params" => Ok(Entity::Param),
+        "tag" | "tags" => Ok(Entity::Tag),
+        "dataset" | "datasets" => Ok(Entity::Dataset),
+        "attribute" | "attributes" | "attr" | "run" => {
+            let column = ATTRIBUTES.iter().find(|(name, _)| *name == key).map(|(_, column)| Entity::Attribute(column));
+            column.ok_or_else(|| {
+                let known: Vec<String> = ATTRIBUTES.iter().map(|(name, _)| format!("'{name}'")).collect();
+                let known = known.join(", ");
+                Error::search(format!("Invalid attribute key '{key}' specified. Valid keys are '{{{known}}}'"))
+            })
+        }
+        other => Err(Error::search(format!(
+            "Invalid entity type '{other}'. Valid values are ['metric', 'parameter', 'tag', 'attribute', 'dataset']"
+        ))),
+    }
+}
+
+fn condition(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
+    match entity(clause.entity.as_deref(), &clause.key)? {
+        Entity::Metric => {
+            sql.push("EXISTS (SELECT 1 FROM metric_series m WHERE m.run_id = r.run_id AND m.key = ");
+            sql.bind(&clause.key).push(" AND ");
+            term::metric(sql, ("m.value", "m.is_nan"), clause)?;
+            sql.push(")");
+            Ok(())
+        }
+        Entity::Param => {
+            let head = "SELECT 1 FROM run_params p WHERE p.run_id = r.run_id AND p.key = ";
+            term::keyed(sql, head, "p.value", clause)
+        }
+        Entity::Tag => {
+            let head = "SELECT 1 FROM run_tags t WHERE t.run_id = r.run_id AND t.key = ";
+            term::keyed(sql, head, "t.value", clause)
+        }
+        Entity::Dataset => dataset(sql, clause),
+        Entity::Attribute(column @ ("r.start_ms" | "r.end_ms")) => {
+            term::allow(clause.op, term::NUMERIC)?;
+            term::integer(sql, column, &clause.key, clause)
+        }
+        Entity::Attribute(column) => {
+            term::allow(clause.op, term::TEXT_OR_LIST)?;
+            if matches!(clause.op, Op::In | Op::NotIn) && column != "r.run_id" {
+                let text = "Only ['run_id'] attributes support comparison with a list of quoted string values.";
+                return Err(Error::search(text));
+            }
+            term::text(sql, column, clause.op, &clause.value)
+        }
+    }
+}
+
+fn dataset(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
+    term::allow(clause.op, term::TEXT_OR_LIST)?;
+    let column = match clause.key.as_str() {
+        "name" => "d.name",
+        "digest" => "d.digest",
+        "context" => {
+            sql.push("EXISTS (SELECT 1 FROM run_dataset_tags c WHERE c.run_id = r.run_id AND c.key = ");
+            sql.bind(CONTEXT_TAG).push(" AND ");
+            term::text(sql, "c.value", clause.op, &clause.value)?;
+            sql.push(")");
+            return Ok(());
+        }
+        other => {
+            return Err(Error::search(format!(
+                "Invalid dataset key '{other}' specified. Valid keys are '{{'name', 'digest', 'context'}}'"
+            )));
+        }
+    };
+    sql.push(
+        "EXISTS (SELECT 1 FROM run_datasets e JOIN datasets d ON d.dataset_id = e.dataset_id
+         WHERE e.run_id = r.run_id AND ",
+    );
+    term::text(sql, column, clause.op, &clause.value)?;
+    sql.push(")");
+    Ok(())
+}
+
+/// Absent values come last in both directions, and NaN just before them.
+fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    sql.push(" ORDER BY ");
+    for item in order_by {
+        let order = term::parse_order(item)?;
+        let entity = entity(order.entity.as_deref(), &order.key)?;
+        let attribute = matches!(entity, Entity::Attribute(_));
+        if !seen.insert((entity, if attribute { String::new() } else { order.key.clone() })) {
+            return Err(Error::search(format!("`order_by` contains duplicate fields: {order_by:?}")));
+        }
+        order_value(sql, entity, &order.key)?;
+        sql.push(if order.ascending { " ASC, " } else { " DESC, " });
+    }
+    if !seen.contains(&(Entity::Attribute("r.start_ms"), String::new())) {
+        sql.push("r.start_ms DESC, ");
+    }
+    sql.push("r.run_id");
+    Ok(())
+}
+
+/// The rank of presence, then the value.
+fn order_value(sql: &mut Sql, entity: Entity, key: &str) -> Result<(), Error> {
+    let value = match entity {
+        Entity::Attribute(column) => {
+            sql.push("CASE WHEN ").push(column).push(" IS NULL THEN 1 ELSE 0 END, ").push(column);
+            return Ok(());
+        }
+        Entity::Metric => {
+            sql.push("COALESCE((SELECT CASE WHEN o.is_nan THEN 1 ELSE 0 END FROM metric_series o");
+            sql.push(" WHERE o.run_id = r.run_id AND o.key = ").bind(key).push("), 2), ");
+            "(SELECT o.value FROM metric_series o WHERE o.run_id = r.run_id AND o.key = "
+        }
+        Entity::Param => {
+            sql.push("CASE WHEN EXISTS (SELECT 1 FROM run_params o WHERE o.run_id = r.run_id AND o.key = ");
+            sql.bind(key).push(") THEN 0 ELSE 1 END, ");
+            "(SELECT o.value FROM run_params o WHERE o.run_id = r.run_id AND o.key = "
+        }
+        Entity::Tag => {
+            sql.push("CASE WHEN EXISTS (SELECT 1 FROM run_tags o WHERE o.run_id = r.run_id AND o.key = ");
+            sql.bind(key).push(") THEN 0 ELSE 1 END, ");
+            "(SELECT o.value FROM run_tags o WHERE o.run_id = r.run_id AND o.key = "
+        }
+        Entity::Dataset => return Err(Error::search("Invalid identifier type 'dataset'")),
+    };
+    sql.push(value).bind(key).push(")");
+    Ok(())
+}
