@@ -1,1 +1,23 @@
 //! Registered models, versions, aliases, stages, policies, verdicts and promotions.
+//!
+//! The registry is the source of truth for what is in production: a [`pointer::Pointer`] (a stage or an alias) names the version
+//! that a deployment serves. Whatever moves a pointer goes through [`gate`], in the transaction of the move, and leaves an event
+//! with its evidence. Runs, artifacts and deployments are not known here: a version names them by id.
+
+mod error;
+pub mod gate;
+pub mod model;
+mod moves;
+mod name;
+pub mod pointer;
+pub mod policy;
+mod schema;
+pub mod stage;
+pub mod tag;
+pub mod verdict;
+pub mod version;
+
+pub use error::Error;
+pub use schema::MIGRATIONS;
+
+type Result<T, E = Error> = std::result::Result<T, E>;
