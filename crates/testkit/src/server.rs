@@ -116,7 +116,7 @@ fn running_server() -> anyhow::Result<String> {
 }
 
 fn start(directory: &Path, owner: Option<&Owner>, url: &str) -> anyhow::Result<()> {
-    let programs = programs()?;
+    let programs = reachable(programs()?, directory, owner)?;
     let data = directory.join("data");
     if data.exists() {
         fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
@@ -132,6 +132,7 @@ fn start(directory: &Path, owner: Option<&Owner>, url: &str) -> anyhow::Result<(
     let mut supervisor = as_owner(Path::new("sh"), owner);
     supervisor.arg("-c").arg(SUPERVISOR).arg("supervisor").arg(directory).arg(programs.join("postgres"));
     supervisor.arg("-D").arg(&data).arg("-k").arg(directory);
+    supervisor.env("LD_LIBRARY_PATH", programs.with_file_name("lib"));
     supervisor.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
     // A group of its own, and none of our pipes: the server outlives the test that started it.
     supervisor.process_group(0).current_dir(directory).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -173,8 +174,27 @@ fn as_owner(program: &Path, owner: Option<&Owner>) -> Command {
     if let Some(owner) = owner {
         command.uid(owner.uid).gid(owner.gid);
     }
+    if let Some(home) = program.parent().and_then(Path::parent) {
+        // A copy of a relocated installation finds its libraries beside it.
+        command.env("LD_LIBRARY_PATH", home.join("lib"));
+    }
     command.env_remove("PGDATA").env_remove("PGHOST").env_remove("PGPORT").env_remove("PGUSER");
     command
+}
+
+/// The programs where the owner of the server can run them: what lies in a home that is closed to others is copied.
+fn reachable(programs: PathBuf, directory: &Path, owner: Option<&Owner>) -> anyhow::Result<PathBuf> {
+    let probe = as_owner(&programs.join("postgres"), owner).arg("--version").current_dir(directory).output();
+    if probe.is_ok_and(|output| output.status.success()) {
+        return Ok(programs);
+    }
+    let (home, copy) = (programs.parent().context("the programs lie in no directory")?, directory.join("programs"));
+    if copy.exists() {
+        fs::remove_dir_all(&copy).with_context(|| format!("cannot remove {}", copy.display()))?;
+    }
+    let status = Command::new("cp").arg("-R").arg(home).arg(&copy).status().context("cannot run cp")?;
+    ensure!(status.success(), "cannot copy {} to {}", home.display(), copy.display());
+    Ok(copy.join(programs.file_name().unwrap_or_default()))
 }
 
 /// The directory of the shared server. Its path is short, because a socket's path may have 107 bytes only.

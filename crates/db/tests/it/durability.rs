@@ -1,11 +1,14 @@
-//! What was answered is on disk: a process is killed in the middle of its work, and every row it had acknowledged is there.
+//! What was answered is on disk: a process is killed in the middle of its work, and every row it had acknowledged is there; a
+//! full disk refuses writes and loses nothing.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use db::{Db, Error};
+use db::{Db, Error, Failure};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+
+use kernel::error::{Classified as _, Kind};
 
 use super::SCHEMA;
 
@@ -64,5 +67,57 @@ async fn writes_until_it_is_killed() -> anyhow::Result<()> {
         running.push(write(number));
         number += 1;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_writes_and_keeps_the_rest() -> anyhow::Result<()> {
+    // Only SQLite: the disk of a server is the server's. A limit on the size of files stands for the end of the disk.
+    let database = testkit::TestDb::sqlite()?;
+    let status = Command::new("sh")
+        .args(["-c", r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#])
+        .arg(std::env::current_exe()?)
+        .args(["durability::writes_until_the_disk_is_full", "--exact", "--ignored", "--nocapture"])
+        .env(URL, database.url())
+        .status()?;
+    assert!(status.success(), "the writer failed");
+    // With room again, the same database takes writes.
+    let db = database.open(&[SCHEMA]).await?;
+    db.write(|tx| tx.execute("INSERT INTO rows (id) VALUES ('after')", &[])).await?;
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "the child of the test above"]
+async fn writes_until_the_disk_is_full() -> anyhow::Result<()> {
+    let Ok(url) = std::env::var(URL) else { return Ok(()) };
+    let db = Db::open(&url, &[SCHEMA]).await?;
+    let insert = async |id: i64| {
+        let raw = vec![7_u8; 50_000];
+        db.write(move |tx| {
+            tx.execute("INSERT INTO rows (id, raw) VALUES ($1, $2)", &[format!("{id:04}").into(), raw.into()])
+        })
+        .await
+    };
+    let mut written = 0;
+    let error = loop {
+        match insert(written).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1000, "the limit is not in force");
+    };
+    assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+    assert!(
+        matches!(
+            &error,
+            Error::Statement { failure: Failure::Storage, .. } | Error::Commit { failure: Failure::Storage, .. }
+        ),
+        "{error:?}"
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("disk")), "{error:?}");
+    assert_eq!(insert(9999).await.unwrap_err().kind(), Kind::Unavailable, "a second write on a full disk");
+    let rows = db.read(|tx| tx.query("SELECT count(*) AS n FROM rows", &[])).await?;
+    assert!(written > 5 && rows[0].i64("n")? == written, "{written} rows were acknowledged, {:?} are there", rows[0]);
     Ok(())
 }

@@ -1,0 +1,101 @@
+"""A Rondo server of its own for the real clients: the development binary, a fresh data folder, a free port.
+
+`RONDO_BIN` names the binary; `cargo xtask test --stage clients` builds it and sets it.
+"""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+import requests
+
+START_SECONDS = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """One `rondo up`; `stop` and `start` keep the data folder and the port."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        binary = os.environ.get("RONDO_BIN")
+        if not binary:
+            pytest.exit("RONDO_BIN is not set: run `cargo xtask test --stage clients`", returncode=2)
+        # The server reads RONDO_* variables: none of the test run's may reach it.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RONDO_")}
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [binary, "up", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder / "data")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=environment,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"rondo up ended with {self.process.returncode}:\n{self.log()}")
+            try:
+                if requests.get(f"{self.url}/health", timeout=5).ok:
+                    return
+            except requests.ConnectionError:
+                pass
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"rondo up does not answer after {START_SECONDS} s:\n{self.log()}")
+            time.sleep(0.01)
+
+    def stop(self, kill=False):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+            self.process.wait(timeout=60)
+
+    def log(self):
+        return (self.folder / "server.log").read_text(errors="replace")[-4000:]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The server that all tests share; name your things so that tests do not meet."""
+    started = Server(tmp_path_factory.mktemp("rondo"))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def url(server):
+    """Base URL of the shared server."""
+    return server.url
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server for one test, which may kill it and start it again."""
+    started = Server(tmp_path)
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(autouse=True)
+def mlflow_to_server(request, monkeypatch):
+    """Points MLflow's client at the shared server in every test that uses one."""
+    if "server" in request.fixturenames or "url" in request.fixturenames:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("url"))
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
