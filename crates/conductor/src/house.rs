@@ -1,5 +1,6 @@
 //! Everything that is wired together in one process: the state behind every handler.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use kernel::clock::Clock;
@@ -19,6 +20,8 @@ pub struct Parts {
     pub fleet: serving::Fleet,
     /// The time.
     pub clock: Clock,
+    /// Where the steps of pipelines write what they print.
+    pub logs_dir: PathBuf,
 }
 
 /// One process's parts; cheap to clone.
@@ -34,6 +37,8 @@ pub struct House {
     pub fleet: serving::Fleet,
     /// The time.
     pub clock: Clock,
+    /// Where the steps of pipelines write what they print.
+    pub logs_dir: Arc<Path>,
     base_url: Arc<OnceLock<String>>,
     nudge: Arc<Notify>,
 }
@@ -41,8 +46,8 @@ pub struct House {
 impl House {
     /// Wires the parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { db, blob, log, fleet, clock } = parts;
-        Self { db, blob, log, fleet, clock, base_url: Arc::default(), nudge: Arc::default() }
+        let Parts { db, blob, log, fleet, clock, logs_dir } = parts;
+        Self { db, blob, log, fleet, clock, logs_dir: logs_dir.into(), base_url: Arc::default(), nudge: Arc::default() }
     }
 
     /// The context of one unit of work, now.

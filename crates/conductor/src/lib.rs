@@ -1,5 +1,26 @@
 //! The loop itself: events become reactions.
+//!
+//! [`reaction::TABLE`] is the one page that says what Rondo does on its own. A reaction runs in one transaction with the advance of
+//! its cursor, so it happens exactly once; work that takes long (loading a model, evaluating a candidate, calling a webhook) is a
+//! row in the job queue, written by the reaction in that same transaction and done by [`worker`] at least once, its result published
+//! once. The layers below know nothing of each other; they meet here.
 
+pub mod admission;
+pub mod error;
+pub mod evaluation;
 pub mod house;
+pub mod job;
+pub mod reaction;
+pub mod rollout;
+pub mod schedule;
+pub mod status;
+pub mod version_files;
+pub mod watch;
+pub mod webhook;
+pub mod worker;
 
+pub use error::Error;
 pub use house::{House, Parts};
+
+/// The conductor's own tables.
+pub const MIGRATIONS: &[db::Migration] = job::MIGRATIONS;

@@ -1,0 +1,156 @@
+//! A deployment is brought to what its pointer says.
+//!
+//! The registry says which version, the object store has its files, the fleet makes it live. Only after the switch is the new target
+//! written down, so a crash between the two repeats the switch and nothing else.
+
+use std::collections::BTreeSet;
+
+use db::Tx;
+use kernel::ctx::Ctx;
+use kernel::error::Classified as _;
+use kernel::event::{Event, NewEvent, kind};
+use registry::pointer::PointerUri;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serving::deployment::Deployment;
+
+use crate::job::{self, Job};
+use crate::{Error, House, version_files};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Roll {
+    deployment: String,
+}
+
+/// Queues a roll of each deployment that follows what the event is about.
+pub fn decide(tx: &mut Tx<'_>, ctx: &Ctx, event: &Event) -> Result<(), Error> {
+    let followers: BTreeSet<String> = if event.kind == kind::DEPLOYMENT_CREATED {
+        event.subject.strip_prefix("deployment/").map(str::to_owned).into_iter().collect()
+    } else {
+        let model = event.model.as_deref().unwrap_or_default();
+        serving::deployment::list(tx, ctx)?.into_iter().filter(|one| one.model == model).map(|one| one.name).collect()
+    };
+    for deployment in followers {
+        let key = format!("{}/{deployment}", event.seq);
+        job::enqueue(tx, ctx, job::Kind::Roll, &key, &Roll { deployment })?;
+    }
+    Ok(())
+}
+
+/// Rolls one deployment.
+pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
+    let Roll { deployment } = job.payload()?;
+    let key = job.key.clone();
+    let ctx = house.conductor_ctx();
+    let name = deployment.clone();
+    let wanted = house.db.read(move |tx| wanted(tx, &ctx, &name)).await?;
+    let ctx = house.conductor_ctx();
+    let Some((target, version)) = wanted else {
+        return house.db.write(move |tx| job::finish(tx, &ctx, &key)).await;
+    };
+    let live = house.fleet.get(&deployment).map(|live| live.version().to_owned());
+    if live.as_deref() == Some(&version.version) && target.target_version.as_deref() == live.as_deref() {
+        return house.db.write(move |tx| job::finish(tx, &ctx, &key)).await;
+    }
+    let started_us = house.clock.now_us();
+    let switched = switch(house, &target, &version).await;
+    let ctx = house.conductor_ctx();
+    let load_ms = (ctx.now_us - started_us) / 1_000;
+    match switched {
+        Ok(()) => house.db.write(move |tx| record(tx, &ctx, &key, &target, &version.version, load_ms)).await,
+        Err(error) if matches!(error.kind(), kernel::error::Kind::Unavailable | kernel::error::Kind::Overloaded) => {
+            Err(error)
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            house.db.write(move |tx| record_failure(tx, &ctx, &key, &target, &version.version, &reason)).await
+        }
+    }
+}
+
+/// Loads what each deployment served last; called before the server says that it is ready.
+pub async fn restore(house: &House) -> Result<(), Error> {
+    let ctx = house.conductor_ctx();
+    let all = house.db.read(move |tx| Ok::<_, Error>(serving::deployment::list(tx, &ctx)?)).await?;
+    for deployment in all {
+        let Some(target) = deployment.target_version.clone() else { continue };
+        let (ctx, model) = (house.conductor_ctx(), deployment.model.clone());
+        let version = house.db.read(move |tx| Ok::<_, Error>(registry::version::get(tx, &ctx, &model, &target)?)).await;
+        let restored = match version {
+            Ok(version) => switch(house, &deployment, &version).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = restored {
+            tracing::error!(deployment.name = deployment.name, %error, "a deployment cannot be restored and does not serve");
+        }
+    }
+    Ok(())
+}
+
+fn wanted(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    deployment: &str,
+) -> Result<Option<(Deployment, registry::version::Version)>, Error> {
+    let Some(target) = serving::deployment::find(tx, ctx, deployment)? else { return Ok(None) };
+    let uri: PointerUri = target.pointer.parse()?;
+    let version = registry::pointer::resolve_uri(tx, ctx, &uri)?;
+    Ok(version.map(|version| (target, version)))
+}
+
+async fn switch(house: &House, deployment: &Deployment, version: &registry::version::Version) -> Result<(), Error> {
+    let model = version_files::load(house, version).await?;
+    let loaded = serving::Loaded { model_name: version.name.clone(), version: version.version.clone(), model };
+    house.fleet.roll(&deployment.name, loaded).await?;
+    Ok(())
+}
+
+fn record(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    key: &str,
+    deployment: &Deployment,
+    version: &str,
+    load_ms: i64,
+) -> Result<(), Error> {
+    job::finish(tx, ctx, key)?;
+    if deployment.target_version.as_deref() == Some(version) {
+        return Ok(());
+    }
+    serving::deployment::set_target(tx, ctx, &deployment.name, version)?;
+    db::events::emit(
+        tx,
+        ctx,
+        NewEvent {
+            kind: kind::DEPLOYMENT_ROLLED,
+            subject: format!("deployment/{}", deployment.name),
+            model: Some(deployment.model.clone()),
+            payload: json!({
+                "from": deployment.target_version, "to": version, "pointer": deployment.pointer, "load_ms": load_ms,
+            }),
+        },
+    )?;
+    Ok(())
+}
+
+fn record_failure(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    key: &str,
+    deployment: &Deployment,
+    version: &str,
+    reason: &str,
+) -> Result<(), Error> {
+    job::fail(tx, ctx, key, reason)?;
+    db::events::emit(
+        tx,
+        ctx,
+        NewEvent {
+            kind: kind::DEPLOYMENT_ROLL_FAILED,
+            subject: format!("deployment/{}", deployment.name),
+            model: Some(deployment.model.clone()),
+            payload: json!({ "to": version, "pointer": deployment.pointer, "reason": reason }),
+        },
+    )?;
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What turns: one task reads events and runs reactions, one task per lane works through jobs.
+
+use std::time::Duration;
+
+use kernel::task::{Shutdown, spawn};
+
+use crate::{Error, House, admission, evaluation, job, reaction, rollout, schedule, watch, webhook};
+
+/// How long a lane sleeps when nothing wakes it.
+const IDLE: Duration = Duration::from_secs(1);
+/// The wait before a failed job is tried again: doubled each time, at most this.
+const LONGEST_WAIT_US: i64 = 300_000_000;
+/// How often a job is tried.
+const MAX_ATTEMPTS: i64 = 8;
+
+/// Starts everything that acts on its own, until the shutdown.
+pub fn start(house: &House, shutdown: &Shutdown) {
+    for reaction in &reaction::TABLE {
+        let (house, shutdown) = (house.clone(), shutdown.clone());
+        spawn(reaction.name, async move { react(&house, reaction, shutdown).await });
+    }
+    for kind in job::Kind::ALL {
+        let (house, shutdown) = (house.clone(), shutdown.clone());
+        spawn("conductor-lane", async move { work(&house, kind, shutdown).await });
+    }
+    let (watched, until) = (house.clone(), shutdown.clone());
+    spawn("conductor-watch", async move { watch::run(&watched, until).await });
+    let (scheduled, until) = (house.clone(), shutdown.clone());
+    spawn("conductor-schedule", async move { schedule::run(&scheduled, until).await });
+}
+
+async fn react(house: &House, reaction: &'static reaction::Reaction, mut shutdown: Shutdown) {
+    let mut commits = house.db.subscribe();
+    loop {
+        match reaction::catch_up(house, reaction).await {
+            Ok(0) => {}
+            Ok(_) => {
+                house.nudge();
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(reaction.name = reaction.name, %error, "a reaction failed and will be tried again")
+            }
+        }
+        tokio::select! {
+            () = shutdown.wait() => return,
+            _ = commits.changed() => {}
+            () = tokio::time::sleep(IDLE) => {}
+        }
+    }
+}
+
+async fn work(house: &House, kind: job::Kind, mut shutdown: Shutdown) {
+    loop {
+        let nudged = house.nudged();
+        match step(house, kind).await {
+            Ok(true) => {
+                house.nudge();
+                continue;
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(job.lane = ?kind, %error, "the job queue cannot be read"),
+        }
+        tokio::select! {
+            () = shutdown.wait() => return,
+            () = nudged => {}
+            () = tokio::time::sleep(IDLE) => {}
+        }
+    }
+}
+
+/// Does the next job of a lane; true if there was one.
+async fn step(house: &House, kind: job::Kind) -> Result<bool, Error> {
+    let now_us = house.clock.now_us();
+    let Some(next) = house.db.read(move |tx| job::next(tx, kind, now_us)).await? else { return Ok(false) };
+    let done = match kind {
+        job::Kind::Admit => admission::work(house, &next).await,
+        job::Kind::Evaluate => evaluation::work(house, &next).await,
+        job::Kind::Roll => rollout::work(house, &next).await,
+        job::Kind::Webhook => webhook::work(house, &next).await,
+    };
+    if let Err(error) = done {
+        give_up_or_postpone(house, next, &error).await?;
+    }
+    Ok(true)
+}
+
+async fn give_up_or_postpone(house: &House, job: job::Job, error: &Error) -> Result<(), Error> {
+    use kernel::error::{Classified as _, Kind};
+    let ctx = house.conductor_ctx();
+    let reason = error.to_string();
+    let passing = matches!(error.kind(), Kind::Unavailable | Kind::Overloaded | Kind::Internal);
+    let last = !passing || job.attempts + 1 >= MAX_ATTEMPTS;
+    tracing::warn!(job.key = job.key, job.attempt = job.attempts + 1, job.last = last, error = reason, "a job failed");
+    house
+        .db
+        .write(move |tx| {
+            if last {
+                job::fail(tx, &ctx, &job.key, &reason)
+            } else {
+                let wait_us = (1_000_000_i64 << job.attempts.min(10)).min(LONGEST_WAIT_US);
+                job::postpone(tx, &job.key, ctx.now_us + wait_us, &reason)
+            }
+        })
+        .await
+}
