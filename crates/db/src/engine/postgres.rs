@@ -86,7 +86,11 @@ fn run_unit(session: &mut PgSession, mut unit: Box<dyn Work>, access: Access, la
         Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     };
     // The server may have closed an idle connection: a second BEGIN on a new one is safe, nothing has run yet.
-    if let Err(error) = session.batch(begin).or_else(|_| session.batch(begin)) {
+    let begun = session.batch(begin).or_else(|_| {
+        session.connection = None;
+        session.batch(begin)
+    });
+    if let Err(error) = begun {
         return unit.finish(Err(error));
     }
     let mut tx = Tx::new(session);

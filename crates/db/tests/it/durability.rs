@@ -87,6 +87,35 @@ async fn a_full_disk_refuses_writes_and_keeps_the_rest() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_drops_its_connections_is_found_again() -> anyhow::Result<()> {
+    // Only PostgreSQL has a server.
+    let database = tokio::task::spawn_blocking(testkit::TestDb::postgres).await??;
+    let db = database.open(&[SCHEMA]).await?;
+    let count = async || -> Result<i64, Error> {
+        let row = db.read(|tx| tx.query_opt("SELECT count(*) AS n FROM rows", &[])).await?;
+        row.map_or(Ok(-1), |row| row.i64("n"))
+    };
+    let mut expect = 0;
+    for round in 0..3 {
+        let insert = |id: String| db.write(move |tx| tx.execute("INSERT INTO rows (id) VALUES ($1)", &[id.into()]));
+        for number in 0..12 {
+            insert(format!("{round}-{number}")).await?;
+            expect += 1;
+            assert_eq!(count().await?, expect);
+        }
+        db.write(|tx| {
+            tx.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                &[],
+            )
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 #[ignore = "the child of the test above"]
 async fn writes_until_the_disk_is_full() -> anyhow::Result<()> {
