@@ -17,14 +17,14 @@ pub struct Experiment {
     /// Whether it is deleted.
     pub stage: Stage,
     /// Milliseconds since the epoch; 0 for the default experiment.
-    pub creation_ms: i64,
+    pub created_ms: i64,
     /// Milliseconds since the epoch.
-    pub last_update_ms: i64,
+    pub updated_ms: i64,
     /// By key.
     pub tags: Vec<Pair>,
 }
 
-const COLUMNS: &str = "SELECT experiment_id, name, artifact_location, lifecycle_stage, creation_ms, last_update_ms
+const COLUMNS: &str = "SELECT experiment_id, name, artifact_location, lifecycle_stage, created_ms, updated_ms
     FROM experiments WHERE workspace = $1 AND experiment_id = $2";
 
 /// Creates an experiment and returns its id. Without a location its artifacts go through the server.
@@ -42,7 +42,7 @@ pub fn create(
     let location = artifact_location.map_or_else(|| format!("mlflow-artifacts:/{id}"), str::to_owned);
     let inserted = tx.execute(
         "INSERT INTO experiments
-            (experiment_id, workspace, name, artifact_location, lifecycle_stage, creation_ms, last_update_ms)
+            (experiment_id, workspace, name, artifact_location, lifecycle_stage, created_ms, updated_ms)
          VALUES ($1, $2, $3, $4, 'active', $5, $5) ON CONFLICT DO NOTHING",
         &[id.into(), (&ctx.workspace).into(), name.into(), location.into(), ctx.now_ms().into()],
     )?;
@@ -79,7 +79,7 @@ pub fn get_by_name(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Experiment,
 pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, experiment_id: &str) -> Result<(), Error> {
     let id = check::experiment_id(experiment_id)?;
     let changed = tx.execute(
-        "UPDATE experiments SET lifecycle_stage = 'deleted', last_update_ms = $3
+        "UPDATE experiments SET lifecycle_stage = 'deleted', updated_ms = $3
          WHERE workspace = $1 AND experiment_id = $2 AND lifecycle_stage = 'active'",
         &[(&ctx.workspace).into(), id.into(), ctx.now_ms().into()],
     )?;
@@ -97,7 +97,7 @@ pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, experiment_id: &str) -> Result<(), Err
 pub fn restore(tx: &mut Tx<'_>, ctx: &Ctx, experiment_id: &str) -> Result<(), Error> {
     let id = check::experiment_id(experiment_id)?;
     let changed = tx.execute(
-        "UPDATE experiments SET lifecycle_stage = 'active', last_update_ms = $3
+        "UPDATE experiments SET lifecycle_stage = 'active', updated_ms = $3
          WHERE workspace = $1 AND experiment_id = $2 AND lifecycle_stage = 'deleted'",
         &[(&ctx.workspace).into(), id.into(), ctx.now_ms().into()],
     )?;
@@ -123,7 +123,7 @@ pub fn rename(tx: &mut Tx<'_>, ctx: &Ctx, experiment_id: &str, name: &str) -> Re
         return Err(Error::ExperimentExists { name: name.to_owned() });
     }
     tx.execute(
-        "UPDATE experiments SET name = $2, last_update_ms = $3 WHERE experiment_id = $1",
+        "UPDATE experiments SET name = $2, updated_ms = $3 WHERE experiment_id = $1",
         &[check::experiment_id(experiment_id)?.into(), name.into(), ctx.now_ms().into()],
     )?;
     Ok(())
@@ -170,8 +170,8 @@ pub(crate) fn read(row: &Row) -> Result<Experiment, Error> {
         name: row.text("name")?,
         artifact_location: row.text("artifact_location")?,
         stage: Stage::read(row)?,
-        creation_ms: row.i64("creation_ms")?,
-        last_update_ms: row.i64("last_update_ms")?,
+        created_ms: row.i64("created_ms")?,
+        updated_ms: row.i64("updated_ms")?,
         tags: Vec::new(),
     })
 }

@@ -46,9 +46,9 @@ pub struct LoggedModel {
     /// Where its files lie.
     pub artifact_location: String,
     /// Milliseconds since the epoch.
-    pub creation_ms: i64,
+    pub created_ms: i64,
     /// Milliseconds since the epoch.
-    pub last_updated_ms: i64,
+    pub updated_ms: i64,
     /// Whether its files are there.
     pub status: Status,
     /// Why not.
@@ -84,8 +84,8 @@ pub struct NewModel {
     pub tags: Vec<Pair>,
 }
 
-pub(crate) const COLUMNS: &str = "SELECT l.model_id, l.experiment_id, l.name, l.artifact_location, l.creation_ms,
-    l.last_updated_ms, l.status, l.status_message, l.lifecycle_stage, l.model_type, l.source_run_id
+pub(crate) const COLUMNS: &str = "SELECT l.model_id, l.experiment_id, l.name, l.artifact_location, l.created_ms,
+    l.updated_ms, l.status, l.status_message, l.lifecycle_stage, l.model_type, l.source_run_id
     FROM logged_models l WHERE l.workspace = ";
 
 /// Creates a logged model whose files are on their way.
@@ -95,8 +95,8 @@ pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, new: NewModel) -> Result<LoggedModel, 
     let model_id = format!("m-{}", kernel::id::random_hex());
     let location = experiment::artifact_uri(&location, &["models", &model_id, "artifacts"]);
     tx.execute(
-        "INSERT INTO logged_models (model_id, workspace, experiment_id, name, artifact_location, creation_ms,
-            last_updated_ms, status, lifecycle_stage, model_type, source_run_id)
+        "INSERT INTO logged_models (model_id, workspace, experiment_id, name, artifact_location, created_ms,
+            updated_ms, status, lifecycle_stage, model_type, source_run_id)
          VALUES ($1, $2, $3, $4, $5, $6, $6, 'PENDING', 'active', $7, $8)",
         &[
             (&model_id).into(),
@@ -126,7 +126,7 @@ pub fn get(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str, allow_deleted: bool) -> R
 /// Says whether the files arrived.
 pub fn finalize(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str, status: Status) -> Result<LoggedModel, Error> {
     tx.execute(
-        "UPDATE logged_models SET status = $3, last_updated_ms = $4 WHERE workspace = $1 AND model_id = $2",
+        "UPDATE logged_models SET status = $3, updated_ms = $4 WHERE workspace = $1 AND model_id = $2",
         &[(&ctx.workspace).into(), model_id.into(), status.as_str().into(), ctx.now_ms().into()],
     )?;
     get(tx, ctx, model_id, true)
@@ -135,7 +135,7 @@ pub fn finalize(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str, status: Status) -> R
 /// Puts a logged model into the bin.
 pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str) -> Result<(), Error> {
     let changed = tx.execute(
-        "UPDATE logged_models SET lifecycle_stage = 'deleted', last_updated_ms = $3
+        "UPDATE logged_models SET lifecycle_stage = 'deleted', updated_ms = $3
          WHERE workspace = $1 AND model_id = $2",
         &[(&ctx.workspace).into(), model_id.into(), ctx.now_ms().into()],
     )?;
@@ -266,8 +266,8 @@ pub(crate) fn read(row: &Row) -> Result<LoggedModel, Error> {
         experiment_id: row.i64("experiment_id")?.to_string(),
         name: row.text("name")?,
         artifact_location: row.text("artifact_location")?,
-        creation_ms: row.i64("creation_ms")?,
-        last_updated_ms: row.i64("last_updated_ms")?,
+        created_ms: row.i64("created_ms")?,
+        updated_ms: row.i64("updated_ms")?,
         status: known.ok_or_else(|| db::Error::corrupt("status", status))?,
         status_message: row.opt_text("status_message")?,
         stage: Stage::read(row)?,

@@ -18,11 +18,11 @@ CREATE TABLE experiments (
     name TEXT NOT NULL,
     artifact_location TEXT NOT NULL,
     lifecycle_stage TEXT NOT NULL,
-    creation_ms BIGINT NOT NULL,
-    last_update_ms BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
     UNIQUE (workspace, name)
 );
-INSERT INTO experiments (experiment_id, workspace, name, artifact_location, lifecycle_stage, creation_ms, last_update_ms)
+INSERT INTO experiments (experiment_id, workspace, name, artifact_location, lifecycle_stage, created_ms, updated_ms)
     VALUES (0, 'default', 'Default', 'mlflow-artifacts:/0', 'active', 0, 0);
 CREATE TABLE experiment_tags (
     experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
@@ -119,15 +119,15 @@ CREATE TABLE logged_models (
     experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
     name TEXT NOT NULL,
     artifact_location TEXT NOT NULL,
-    creation_ms BIGINT NOT NULL,
-    last_updated_ms BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
     status TEXT NOT NULL,
     status_message TEXT,
     lifecycle_stage TEXT NOT NULL,
     model_type TEXT,
     source_run_id TEXT
 );
-CREATE INDEX logged_models_by_experiment ON logged_models (experiment_id, lifecycle_stage, creation_ms);
+CREATE INDEX logged_models_by_experiment ON logged_models (experiment_id, lifecycle_stage, created_ms);
 CREATE TABLE logged_model_params (
     model_id TEXT NOT NULL REFERENCES logged_models (model_id),
     key TEXT NOT NULL,

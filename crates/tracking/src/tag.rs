@@ -2,6 +2,7 @@
 
 use db::Tx;
 use kernel::ctx::Ctx;
+use serde_json::{Map, Value as Json};
 
 use crate::{Error, Pair, check, run};
 
@@ -33,4 +34,27 @@ pub(crate) fn put(tx: &mut Tx<'_>, run_id: &str, tag: &Pair) -> Result<(), Error
         tx.execute("UPDATE runs SET name = $2 WHERE run_id = $1", &[run_id.into(), (&tag.value).into()])?;
     }
     Ok(())
+}
+
+/// The tag that lists the models a run logged, for clients before MLflow 3.
+const MODELS_TAG: &str = "mlflow.log-model.history";
+
+/// Adds a model to the list in the run's tag: what identifies it, and its flavours without their configuration.
+pub fn append_model(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, mut model: Map<String, Json>) -> Result<(), Error> {
+    run::active(tx, ctx, run_id)?;
+    model.retain(|name, _| {
+        matches!(name.as_str(), "run_id" | "utc_time_created" | "artifact_path" | "model_uuid" | "flavors")
+    });
+    for flavor in model.get_mut("flavors").and_then(Json::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        if let Some(flavor) = flavor.as_object_mut() {
+            flavor.remove("config");
+        }
+    }
+    let row =
+        tx.query_opt("SELECT value FROM run_tags WHERE run_id = $1 AND key = $2", &[run_id.into(), MODELS_TAG.into()])?;
+    let before = row.map(|row| row.text("value")).transpose()?.unwrap_or_default();
+    let mut models: Vec<Json> = serde_json::from_str(&before).unwrap_or_default();
+    models.push(Json::Object(model));
+    // Not cut at the usual length: a list that is cut is no list.
+    put(tx, run_id, &Pair::new(MODELS_TAG, Json::Array(models).to_string()))
 }

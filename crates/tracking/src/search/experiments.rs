@@ -30,7 +30,7 @@ pub fn experiments(tx: &mut Tx<'_>, ctx: &Ctx, search: &ExperimentSearch) -> Res
     let offset = token::offset(search.page_token.as_deref())?;
     let mut sql = Sql::new();
     sql.push(
-        "SELECT e.experiment_id, e.name, e.artifact_location, e.lifecycle_stage, e.creation_ms, e.last_update_ms
+        "SELECT e.experiment_id, e.name, e.artifact_location, e.lifecycle_stage, e.created_ms, e.updated_ms
          FROM experiments e WHERE e.workspace = ",
     );
     sql.bind(&ctx.workspace);
@@ -78,8 +78,8 @@ fn column(entity: Option<&str>, key: &str) -> Result<&'static str, Error> {
     match (entity, key) {
         (None | Some("attribute"), "name") => Ok("e.name"),
         (None | Some("attribute"), "experiment_id") => Ok("e.experiment_id"),
-        (None | Some("attribute"), "creation_time") => Ok("e.creation_ms"),
-        (None | Some("attribute"), "last_update_time") => Ok("e.last_update_ms"),
+        (None | Some("attribute"), "creation_time") => Ok("e.created_ms"),
+        (None | Some("attribute"), "last_update_time") => Ok("e.updated_ms"),
         (None | Some("attribute"), _) => Err(Error::search(format!(
             "Invalid attribute key '{key}' specified. Valid keys are \
              '{{'name', 'experiment_id', 'creation_time', 'last_update_time'}}'"
@@ -93,7 +93,7 @@ fn column(entity: Option<&str>, key: &str) -> Result<&'static str, Error> {
 fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
     sql.push(" ORDER BY ");
     if order_by.is_empty() {
-        sql.push("e.creation_ms DESC, e.experiment_id ASC");
+        sql.push("e.created_ms DESC, e.experiment_id ASC");
         return Ok(());
     }
     let mut tie_break = true;

@@ -122,11 +122,11 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("experiment_id", "l.experiment_id"),
     ("name", "l.name"),
     ("artifact_location", "l.artifact_location"),
-    ("creation_time", "l.creation_ms"),
-    ("creation_timestamp", "l.creation_ms"),
-    ("creation_timestamp_ms", "l.creation_ms"),
-    ("last_updated_timestamp", "l.last_updated_ms"),
-    ("last_updated_timestamp_ms", "l.last_updated_ms"),
+    ("creation_time", "l.created_ms"),
+    ("creation_timestamp", "l.created_ms"),
+    ("creation_timestamp_ms", "l.created_ms"),
+    ("last_updated_timestamp", "l.updated_ms"),
+    ("last_updated_timestamp_ms", "l.updated_ms"),
     ("status", "l.status"),
     ("status_message", "l.status_message"),
     ("lifecycle_stage", "l.lifecycle_stage"),
@@ -169,7 +169,7 @@ fn condition(sql: &mut Sql, clause: &Clause, datasets: &[DatasetFilter]) -> Resu
 
 fn by_attribute(sql: &mut Sql, column: &'static str, clause: &Clause) -> Result<(), Error> {
     match column {
-        "l.creation_ms" | "l.last_updated_ms" => {
+        "l.created_ms" | "l.updated_ms" => {
             term::allow(clause.op, term::NUMERIC)?;
             term::integer(sql, column, &clause.key, clause)
         }
@@ -227,13 +227,13 @@ fn order(sql: &mut Sql, order_by: &[ModelOrder]) -> Result<(), Error> {
         } else {
             let column =
                 attribute(name).ok_or_else(|| Error::search(format!("Invalid order by field name: {name}")))?;
-            by_time |= column == "l.creation_ms";
+            by_time |= column == "l.created_ms";
             by_id |= column == "l.model_id";
             sql.push("CASE WHEN ").push(column).push(" IS NULL THEN 1 ELSE 0 END, ").push(column).push(direction);
         }
     }
     if !by_time {
-        sql.push("l.creation_ms DESC, ");
+        sql.push("l.created_ms DESC, ");
     }
     sql.push(if by_id { "l.name" } else { "l.model_id" });
     Ok(())

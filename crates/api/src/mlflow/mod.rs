@@ -1,0 +1,71 @@
+//! The protocol of MLflow 3.17, as its unmodified clients speak it: one noun, one file. Quirks and the side we take are listed in
+//! `docs/API-DESIGN.md`.
+
+mod dataset;
+mod error;
+mod experiment;
+mod logged_model;
+mod metric;
+mod run;
+mod server;
+mod shape;
+mod wire;
+// The registry's half: mod artifact; mod model_version; mod registered_model;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use conductor::House;
+use db::Tx;
+use kernel::ctx::{Ctx, Principal};
+
+pub(crate) use error::Error;
+pub(crate) use wire::{Answer, Body, Fields, answer, answer_large, empty};
+
+/// Largest JSON body, bytes. A dataset's profile alone may have 16 MiB; artifacts are streamed and have no part in this.
+const MAX_BODY: usize = 64 << 20;
+
+/// The same routes answer under each of these: two versions, and the mirror that browsers use.
+const PREFIXES: [&str; 4] = ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/2.0/mlflow", "/ajax-api/3.0/mlflow"];
+
+/// The routes.
+pub fn routes() -> Router<House> {
+    let nouns = Router::new()
+        .merge(dataset::routes())
+        .merge(experiment::routes())
+        .merge(logged_model::routes())
+        .merge(metric::routes())
+        .merge(run::routes())
+        .merge(server::routes())
+        // The registry's half: .merge(artifact::routes()).merge(model_version::routes()).merge(registered_model::routes())
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    let rooted = Router::new().merge(server::root_routes());
+    PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()))
+}
+
+/// Runs one unit of work that writes, in the name of the caller.
+pub(crate) async fn write<T, E>(
+    house: &House,
+    who: Principal,
+    work: impl FnOnce(&mut Tx<'_>, &Ctx) -> Result<T, E> + Send + 'static,
+) -> Result<T, Error>
+where
+    T: Send + 'static,
+    E: From<db::Error> + Into<Error> + Send + 'static,
+{
+    let ctx = house.ctx(who);
+    house.db.write(move |tx| work(tx, &ctx)).await.map_err(Into::into)
+}
+
+/// Runs one unit of work that reads, in the name of the caller.
+pub(crate) async fn read<T, E>(
+    house: &House,
+    who: Principal,
+    work: impl FnOnce(&mut Tx<'_>, &Ctx) -> Result<T, E> + Send + 'static,
+) -> Result<T, Error>
+where
+    T: Send + 'static,
+    E: From<db::Error> + Into<Error> + Send + 'static,
+{
+    let ctx = house.ctx(who);
+    house.db.read(move |tx| work(tx, &ctx)).await.map_err(Into::into)
+}
