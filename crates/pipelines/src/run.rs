@@ -240,8 +240,16 @@ pub(crate) fn is_busy(tx: &mut Tx<'_>, ctx: &Ctx, pipeline: &str) -> Result<bool
     Ok(row.is_some())
 }
 
+/// Makes this transaction the only one that changes the run and its steps until it ends. Each that does takes this lock first:
+/// of two that end the last two steps side by side, the second must see what the first did.
+pub(crate) fn lock(tx: &mut Tx<'_>, run_id: &str) -> Result<(), Error> {
+    tx.execute("UPDATE pipeline_runs SET state = state WHERE run_id = $1", &[run_id.into()])?;
+    Ok(())
+}
+
 /// Asks to stop a run. A run that has not begun ends at once; one that has ends when its steps have ended.
 pub fn cancel(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str) -> Result<Run, Error> {
+    lock(tx, run_id)?;
     let run = get(tx, ctx, run_id)?;
     if run.state.has_ended() {
         return Err(Error::Ended { run_id: run_id.to_owned(), state: run.state.as_str().to_owned() });
@@ -316,6 +324,7 @@ pub(crate) fn any_waiting(tx: &mut Tx<'_>) -> Result<bool, Error> {
 
 /// Puts a run back to wait for its turn, with its running steps, whose processes are gone. One that is to be cancelled ends.
 pub(crate) fn put_back(tx: &mut Tx<'_>, run_id: &str, now_us: i64) -> Result<(), Error> {
+    lock(tx, run_id)?;
     step::put_back(tx, run_id)?;
     let row = tx.query_opt(
         "UPDATE pipeline_runs SET state = 'pending' WHERE run_id = $1 AND state = 'running' RETURNING workspace",

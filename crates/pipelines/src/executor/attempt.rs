@@ -269,7 +269,11 @@ async fn transact<T: Send + 'static>(
     work: impl FnOnce(&mut db::Tx<'_>, &kernel::ctx::Ctx, &Run) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let (ctx, run) = (run::executor_ctx(run, executor.clock.now_us()), run.clone());
-    executor.db.write(move |tx| work(tx, &ctx, &run)).await
+    let locked = move |tx: &mut db::Tx<'_>| {
+        run::lock(tx, &run.run_id)?;
+        work(tx, &ctx, &run)
+    };
+    executor.db.write(locked).await
 }
 
 /// Runs what touches files or the process table off the runtime. A panic in there is passed on.
