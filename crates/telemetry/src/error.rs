@@ -38,7 +38,7 @@ pub enum Error {
         /// The object.
         path: String,
         /// Why.
-        source: blob::Error,
+        source: Box<blob::Error>,
     },
     /// A Parquet object or another file of ours does not read as it should.
     #[error("{path} is damaged: {reason}")]

@@ -5,12 +5,32 @@
 //! doubles nothing that was acknowledged. The decisions are in `docs/adr/0006-telemetry-log.md`.
 //!
 //! Not here: statistics (`monitoring`), HTTP (`api`), SQL. Arrow and Parquet do not leave this crate.
+//!
+//! A segment's life: [`wal`] bytes with a [`memory`] beside them, closed by size or by a flush, [`convert`]ed to [`objects`],
+//! entered in the [`manifest`], removed. A [`scan`] reads both sides.
 
+mod chunk;
+mod codec;
+mod convert;
 mod error;
+mod framing;
+mod key;
 mod log;
+mod manifest;
+mod memory;
+mod objects;
 mod options;
+mod outcomes;
 mod record;
+mod recover;
+mod remembered;
+mod scan;
+mod seen;
+mod shared;
+mod state;
+mod sync;
 pub mod table;
+mod wal;
 
 pub use error::Error;
 pub use log::Log;

@@ -70,6 +70,15 @@ pub struct Counts {
     pub last_received_us: Option<i64>,
 }
 
+impl Counts {
+    /// Adds what came later.
+    pub(crate) fn add(&mut self, later: &Self) {
+        self.predictions += later.predictions;
+        self.outcomes += later.outcomes;
+        self.last_received_us = self.last_received_us.max(later.last_received_us);
+    }
+}
+
 /// What to read.
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
