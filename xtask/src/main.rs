@@ -23,7 +23,7 @@ tasks:
   test --stage NAME    only one stage, and what it needs; may be repeated
   tidy                 only the checks of the tree: floors, sizes, dependencies, documents
 
-stages of test, in order: fmt, tidy, clippy, rust, doc, clients
+stages of test, in order: tools, fmt, tidy, clippy, rust, doc, clients
 
 variables:
   RONDO_CACHE          where tools, Python environments and the build go [default: ~/.cache/rondo]
@@ -55,7 +55,7 @@ fn run(arguments: &[&str]) -> anyhow::Result<()> {
             Ok(())
         }
         [] => bail!("which task?\n\n{USAGE}"),
-        [other, ..] => bail!("there is no task `{other}` like that\n\n{USAGE}"),
+        other => bail!("there is no task `{}`\n\n{USAGE}", other.join(" ")),
     }
 }
 

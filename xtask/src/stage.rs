@@ -8,10 +8,20 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::{cache, process, report, tidy, tools};
 
+/// The Python clients, each at the version that the tests were written against.
+const REQUIREMENTS: &str = "tests/clients/requirements.txt";
+
 type Stage = fn(&Path) -> anyhow::Result<()>;
 
-const STAGES: &[(&str, Stage)] =
-    &[("fmt", fmt), ("tidy", tidy), ("clippy", clippy), ("rust", rust), ("doc", doc), ("clients", clients)];
+const STAGES: &[(&str, Stage)] = &[
+    ("tools", tools),
+    ("fmt", fmt),
+    ("tidy", tidy),
+    ("clippy", clippy),
+    ("rust", rust),
+    ("doc", doc),
+    ("clients", clients),
+];
 
 /// Runs the chosen stages, or all of them.
 pub(crate) fn run(root: &Path, chosen: &[&str]) -> anyhow::Result<()> {
@@ -41,13 +51,22 @@ pub(crate) fn tidy(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fmt(root: &Path) -> anyhow::Result<()> {
+/// Installs what the later stages use, so that a machine that lacks something says so at once.
+fn tools(root: &Path) -> anyhow::Result<()> {
     tools::component(root, "fmt")?;
+    tools::component(root, "clippy")?;
+    tools::nextest(root)?;
+    tools::postgres()?;
+    tools::promtool()?;
+    tools::python(&root.join(REQUIREMENTS))?;
+    Ok(())
+}
+
+fn fmt(root: &Path) -> anyhow::Result<()> {
     process::run(process::cargo(root)?.args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")
 }
 
 fn clippy(root: &Path) -> anyhow::Result<()> {
-    tools::component(root, "clippy")?;
     let arguments = ["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
     process::run(process::cargo(root)?.args(arguments))
 }
@@ -68,7 +87,7 @@ fn doc(root: &Path) -> anyhow::Result<()> {
 
 /// Real clients against the development binary.
 fn clients(root: &Path) -> anyhow::Result<()> {
-    let python = tools::python(&root.join("tests/clients/requirements.txt"))?;
+    let python = tools::python(&root.join(REQUIREMENTS))?;
     process::run(process::cargo(root)?.args(["build", "--quiet", "--locked", "--package", "rondo"]))?;
     let mut pytest = Command::new(python);
     pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "tests/clients"]).current_dir(root);
