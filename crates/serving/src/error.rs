@@ -24,6 +24,16 @@ pub enum Error {
         /// Why, if a version was tried and refused.
         reason: Option<String>,
     },
+    /// Another version is asked for than the one that serves.
+    #[error("version {version} of deployment `{deployment}` is not live; version {live} is")]
+    NotLive {
+        /// The deployment.
+        deployment: String,
+        /// What was asked for.
+        version: String,
+        /// What serves.
+        live: String,
+    },
     /// A value does not fit its column.
     #[error("row {row}, column `{column}`: expected {expected}, got {got}")]
     Value {
@@ -132,7 +142,7 @@ impl Error {
 impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotFound(_) => Kind::NotFound,
+            Self::NotFound(_) | Self::NotLive { .. } => Kind::NotFound,
             Self::Exists(_) => Kind::AlreadyExists,
             Self::Name(_)
             | Self::Value { .. }

@@ -44,6 +44,11 @@ impl<'i> FrameBuilder<'i> {
         self.inputs
     }
 
+    /// What the request calls its rows.
+    pub fn field(&self) -> &'static str {
+        self.rules.field
+    }
+
     /// How many rows have ended.
     pub fn rows(&self) -> usize {
         self.rows

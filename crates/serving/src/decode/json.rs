@@ -31,16 +31,19 @@ impl<'b, 'i> Feed<'b, 'i> {
         E::custom("a value does not fit")
     }
 
-    /// The precise error behind what serde reported.
-    pub fn explain(&mut self, error: &serde_json::Error) -> Error {
+    /// The precise error behind what serde reported; `field` is the key of the request that was being read.
+    pub fn explain(&mut self, error: &serde_json::Error, field: &str) -> Error {
         if let Some(fault) = self.fault.take() {
             return fault;
         }
         let place = self.at.and_then(|at| self.builder.inputs().get(at)).map(|input| {
             let row = self.builder.rows();
-            (format!("rows[{row}].{}", input.name), format!("row {row}, column `{}`: ", input.name))
+            (format!("{field}[{row}].{}", input.name), format!("row {row}, column `{}`: ", input.name))
         });
-        let (field, place) = place.unwrap_or_else(|| ("body".to_owned(), String::new()));
+        let (field, place) = place.unwrap_or_else(|| (field.to_owned(), String::new()));
+        if error.is_data() {
+            return Error::Request { field, message: format!("{place}{error}"), hint: None };
+        }
         let hint = "NaN and Infinity are not JSON, send null for a missing value".to_owned();
         Error::Request { field, message: format!("{place}the body is not valid JSON: {error}"), hint: Some(hint) }
     }

@@ -1,0 +1,217 @@
+//! The request: tensors -> rows.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::DeserializeSeed as _;
+use serde_json::value::RawValue;
+use serving::decode::{FrameBuilder, Rules};
+use serving::{Batch, Error, Live};
+
+use super::answer::Wanted;
+use super::binary;
+use super::sink::{Flat, Sink, Target};
+use super::tensor::{Datatype, EVENT_TIME, Given, PREDICTION_ID, matrix_name};
+
+/// What is asked for.
+pub(super) struct Request {
+    pub(super) id: Option<String>,
+    pub(super) batch: Batch,
+    pub(super) wanted: Vec<Wanted>,
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
+    #[serde(borrow)]
+    inputs: Vec<WireInput<'a>>,
+    #[serde(default)]
+    outputs: Option<Vec<WireOutput>>,
+}
+
+#[derive(Deserialize)]
+struct WireInput<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    shape: Vec<usize>,
+    #[serde(borrow)]
+    datatype: Cow<'a, str>,
+    #[serde(default)]
+    parameters: Parameters,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireOutput {
+    name: String,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// The parameters that mean something to us; others are left alone.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    binary_data_size: Option<usize>,
+    binary_data: Option<bool>,
+    binary_data_output: Option<bool>,
+    prediction_id: Option<String>,
+    event_time: Option<String>,
+}
+
+/// Reads a body for a version; `json_length` says where its JSON part ends.
+pub(super) fn decode(live: &Live, body: &[u8], json_length: Option<usize>) -> Result<Request, Error> {
+    let (json, mut raw) = body
+        .split_at_checked(json_length.unwrap_or(body.len()))
+        .ok_or_else(|| Error::request("inference-header-content-length", "the body is shorter than its JSON header"))?;
+    let wire: Wire<'_> = serde_json::from_slice(json).map_err(|error| {
+        let what = if error.is_data() { "the request is malformed" } else { "the body is not valid JSON" };
+        Error::request("body", format!("{what}: {error}"))
+    })?;
+    let wanted = wanted(live, &wire)?;
+    let rules =
+        Rules { extra: live.config().extra_columns, lenient_null: false, max_rows: live.max_rows(), field: "inputs" };
+    let mut sink = Sink::new(FrameBuilder::new(live.inputs(), rules));
+    let mut rows = None;
+    for input in &wire.inputs {
+        let count = tensor(live, input, &mut raw, &mut sink)?;
+        let first = *rows.get_or_insert(count);
+        if first != count {
+            let message = format!("input `{}` has {count} rows, the inputs before it have {first}", input.name);
+            return Err(Error::request(field(input), message));
+        }
+    }
+    if !raw.is_empty() {
+        return Err(Error::request("body", format!("{} bytes follow the last binary tensor", raw.len())));
+    }
+    let rows = rows.ok_or_else(|| Error::request("inputs", "the request has no inputs"))?;
+    sink.name_single(wire.parameters.prediction_id, wire.parameters.event_time.as_deref(), rows)?;
+    let (builder, ids, event_times_us) = sink.into_parts();
+    let frame = builder.finish_columns(rows)?;
+    Ok(Request { id: wire.id.filter(|id| !id.is_empty()), batch: Batch { frame, ids, event_times_us }, wanted })
+}
+
+/// The outputs that are asked for; all if none is named.
+fn wanted(live: &Live, wire: &Wire<'_>) -> Result<Vec<Wanted>, Error> {
+    let all_binary = wire.parameters.binary_data_output.unwrap_or(false);
+    let named = wire.outputs.as_deref().unwrap_or_default();
+    if named.is_empty() {
+        return Ok(Given::of(live).iter().map(|given| Wanted { given: *given, binary: all_binary }).collect());
+    }
+    let one = |output: &WireOutput| {
+        let given = Given::of(live).iter().find(|given| given.name() == output.name);
+        let given = *given.ok_or_else(|| {
+            let names: Vec<&str> = Given::of(live).iter().map(|given| given.name()).collect();
+            Error::Request {
+                field: format!("outputs.{}", output.name),
+                message: format!("the model has no output `{}`", output.name),
+                hint: Some(format!("the outputs are {}", names.join(", "))),
+            }
+        })?;
+        Ok(Wanted { given, binary: output.parameters.binary_data.unwrap_or(all_binary) })
+    };
+    named.iter().map(one).collect()
+}
+
+/// Reads one tensor and returns how many rows it has.
+fn tensor(live: &Live, input: &WireInput<'_>, raw: &mut &[u8], sink: &mut Sink<'_>) -> Result<usize, Error> {
+    let datatype = Datatype::parse(&input.datatype)
+        .ok_or_else(|| Error::request(field(input), format!("there is no datatype `{}`", input.datatype)))?;
+    let (target, rows) = target(live, input, datatype)?;
+    if rows > live.max_rows() {
+        return Err(Error::TooLarge { what: format!("{rows} rows"), limit: live.max_rows() });
+    }
+    let before = sink.taken();
+    match (input.data, input.parameters.binary_data_size) {
+        (Some(_), Some(_)) => return Err(Error::request(field(input), "the data are given twice, as JSON and binary")),
+        (Some(json), None) => {
+            let mut fault = None;
+            let mut deserializer = serde_json::Deserializer::from_str(json.get());
+            let read = Flat { sink, target, fault: &mut fault }.deserialize(&mut deserializer);
+            if let Err(error) = read {
+                return Err(
+                    fault.unwrap_or_else(|| Error::request(field(input), format!("input `{}`: {error}", input.name)))
+                );
+            }
+        }
+        (None, Some(size)) => {
+            let (mine, rest) = raw.split_at_checked(size).ok_or_else(|| {
+                Error::request(field(input), format!("input `{}`: the body ends before its {size} bytes", input.name))
+            })?;
+            *raw = rest;
+            binary::read(mine, datatype, |value| sink.give(target, value))
+                .map_err(|error| error.unwrap_or_else(|| damaged(input)))?;
+        }
+        (None, None) => return Err(Error::request(field(input), format!("input `{}` has no data", input.name))),
+    }
+    let (have, need) = (sink.taken() - before, rows * width(live, target));
+    if have != need {
+        let message = format!("input `{}`: the shape {:?} needs {need} values, got {have}", input.name, input.shape);
+        return Err(Error::request(field(input), message));
+    }
+    Ok(rows)
+}
+
+fn damaged(input: &WireInput<'_>) -> Error {
+    let message = format!("input `{}`: the binary data do not hold whole values of {}", input.name, input.datatype);
+    Error::request(field(input), message)
+}
+
+fn width(live: &Live, target: Target) -> usize {
+    if target == Target::Matrix { live.inputs().len() } else { 1 }
+}
+
+/// Where a tensor belongs, and its rows.
+fn target(live: &Live, input: &WireInput<'_>, datatype: Datatype) -> Result<(Target, usize), Error> {
+    let columns = live.inputs().len();
+    let (rows, rest) = input.shape.split_first().map_or((1, &[][..]), |(rows, rest)| (*rows, rest));
+    let single = rest.iter().all(|length| *length == 1);
+    if let Some(at) = live.inputs().position(&input.name, 0)
+        && (single || columns > 1)
+    {
+        let column = live.inputs().get(at).map(|column| column.data_type);
+        if let Some(column) = column
+            && !datatype.fits(column)
+        {
+            return Err(misfit(input, Datatype::of_column(column)));
+        }
+        return if single { Ok((Target::Column(at), rows)) } else { Err(shape(input, "[rows] or [rows, 1]")) };
+    }
+    match &*input.name {
+        PREDICTION_ID | EVENT_TIME if datatype != Datatype::Bytes => Err(misfit(input, Datatype::Bytes)),
+        PREDICTION_ID | EVENT_TIME if !single => Err(shape(input, "[rows] or [rows, 1]")),
+        PREDICTION_ID => Ok((Target::Ids, rows)),
+        EVENT_TIME => Ok((Target::Times, rows)),
+        _ if rest == [columns] && live.inputs().all_numbers() => {
+            if datatype == Datatype::Bytes {
+                Err(misfit(input, Datatype::Fp64))
+            } else {
+                Ok((Target::Matrix, rows))
+            }
+        }
+        name if name == matrix_name(live) => Err(shape(input, &format!("[rows, {columns}]"))),
+        name => Err(Error::Request {
+            field: field(input),
+            message: format!("the model has no input `{name}`"),
+            hint: Some(format!("the inputs are {}", live.inputs().describe())),
+        }),
+    }
+}
+
+fn misfit(input: &WireInput<'_>, expected: Datatype) -> Error {
+    let message = format!("input `{}`: expected the datatype {}, got {}", input.name, expected.name(), input.datatype);
+    Error::request(field(input), message)
+}
+
+fn shape(input: &WireInput<'_>, expected: &str) -> Error {
+    let message = format!("input `{}`: expected the shape {expected}, got {:?}", input.name, input.shape);
+    Error::request(field(input), message)
+}
+
+fn field(input: &WireInput<'_>) -> String {
+    format!("inputs.{}", input.name)
+}
