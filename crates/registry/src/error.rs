@@ -48,8 +48,8 @@ pub enum Error {
     /// A filter or an order that is not of the language.
     #[error("Invalid filter: {0}")]
     Filter(#[from] ParseError),
-    /// The gate does not let a pointer move. The text is all that some clients show, so it says what to do.
-    #[error("the policy of model `{model}` refuses this: {reason}; {hint}")]
+    /// The gate does not let a pointer move; the hint says what to do.
+    #[error("the policy of model `{model}` refuses this: {reason}")]
     GateRefused {
         /// The model.
         model: String,

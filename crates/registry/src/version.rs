@@ -261,11 +261,16 @@ pub fn delete_tag(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, version: &str, key: &s
     Ok(())
 }
 
-/// The registered version whose files a location belongs to, if one does: the location itself or one above it.
-pub fn at_location(tx: &mut Tx<'_>, ctx: &Ctx, locations: &[String]) -> Result<Option<Version>> {
+/// A registered version whose files are at a location, above it or below it: one that a change there would change.
+pub fn at_location(tx: &mut Tx<'_>, ctx: &Ctx, location: &str) -> Result<Option<Version>> {
+    let above = location.match_indices('/').map(|(end, _)| &location[..end]);
     let mut sql = Sql::new();
     sql.push(SELECT).push(" WHERE v.workspace = ").bind(ctx.workspace.as_str()).push(" AND NOT v.deleted");
-    sql.push(" AND v.storage_location IN ").bind_list(locations).push(" ORDER BY v.model_uid, v.version LIMIT 1");
+    sql.push(" AND (v.storage_location IN ").bind_list(above.chain([location]));
+    // Everything below: texts sort by their bytes on both engines, and `0` comes right after `/`.
+    sql.push(" OR (v.storage_location > ").bind(format!("{location}/"));
+    sql.push(" AND v.storage_location < ").bind(format!("{location}0"));
+    sql.push(")) ORDER BY v.model_uid, v.version LIMIT 1");
     Ok(fetch(tx, &sql)?.into_iter().next().map(|(_, version)| version))
 }
 

@@ -30,6 +30,11 @@ impl Error {
         Self::of_kind(Kind::NotFound, message.into())
     }
 
+    /// What a rule of the house forbids.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::of_kind(Kind::PermissionDenied, message.into())
+    }
+
     /// A feature that is not there; clients fall back to another way.
     pub(crate) fn not_implemented(message: impl Into<String>) -> Self {
         Self::of_kind(Kind::NotImplemented, message.into())

@@ -1,16 +1,19 @@
 //! The protocol of MLflow 3.17, as its unmodified clients speak it: one noun, one file. Quirks and the side we take are listed in
 //! `docs/API-DESIGN.md`.
 
+mod artifact;
 mod dataset;
 mod error;
 mod experiment;
 mod logged_model;
 mod metric;
+mod model_version;
+mod registered_model;
 mod run;
 mod server;
 mod shape;
+mod source;
 mod wire;
-// The registry's half: mod artifact; mod model_version; mod registered_model;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -30,15 +33,17 @@ const PREFIXES: [&str; 4] = ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/2.
 /// The routes.
 pub fn routes() -> Router<House> {
     let nouns = Router::new()
+        .merge(artifact::routes())
         .merge(dataset::routes())
         .merge(experiment::routes())
         .merge(logged_model::routes())
         .merge(metric::routes())
+        .merge(model_version::routes())
+        .merge(registered_model::routes())
         .merge(run::routes())
         .merge(server::routes())
-        // The registry's half: .merge(artifact::routes()).merge(model_version::routes()).merge(registered_model::routes())
         .layer(DefaultBodyLimit::max(MAX_BODY));
-    let rooted = Router::new().merge(server::root_routes());
+    let rooted = Router::new().merge(artifact::root_routes()).merge(server::root_routes());
     PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()))
 }
 

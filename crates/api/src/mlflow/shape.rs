@@ -15,6 +15,13 @@ pub(crate) struct PairShape {
     value: String,
 }
 
+impl PairShape {
+    /// A pair from its halves.
+    pub(crate) fn new(key: String, value: String) -> Self {
+        Self { key, value }
+    }
+}
+
 /// Pairs as they are sent.
 pub(crate) fn pairs(pairs: Vec<Pair>) -> Vec<PairShape> {
     pairs.into_iter().map(|pair| PairShape { key: pair.key, value: pair.value }).collect()

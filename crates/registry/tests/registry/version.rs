@@ -181,15 +181,18 @@ async fn descriptions_and_tags_change() {
 async fn the_owner_of_a_location_is_found() {
     testkit::on_both(MIGRATIONS, |db| async move {
         model_with(&db, "m", 1).await;
-        let look = |locations: &[&str]| {
-            let locations: Vec<String> = locations.iter().map(|one| (*one).to_owned()).collect();
+        let look = |location: &'static str| {
             let db = db.clone();
-            async move { write(&db, move |tx| version::at_location(tx, &on_day(1), &locations)).await }
+            async move { write(&db, move |tx| version::at_location(tx, &on_day(1), location)).await.is_some() }
         };
-        let found = look(&["mlflow-artifacts:/0/r1/artifacts", "mlflow-artifacts:/0/r1/artifacts/model"]).await;
-        assert_eq!(found.unwrap().version, "1");
-        assert!(look(&["mlflow-artifacts:/0/r1/artifacts"]).await.is_none());
-        assert!(look(&[]).await.is_none());
+        assert!(look("mlflow-artifacts:/0/r1/artifacts/model").await);
+        assert!(look("mlflow-artifacts:/0/r1/artifacts/model/data/model.pkl").await);
+        assert!(look("mlflow-artifacts:/0/r1/artifacts").await);
+        assert!(look("mlflow-artifacts:/0").await);
+        assert!(!look("mlflow-artifacts:/0/r1/artifacts/model2").await);
+        assert!(!look("mlflow-artifacts:/0/r1/artifacts/mode").await);
+        assert!(!look("mlflow-artifacts:/0/r1/artifacts/plot.png").await);
+        assert!(!look("mlflow-artifacts:/0/r2").await);
     })
     .await;
 }
