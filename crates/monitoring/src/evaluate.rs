@@ -77,7 +77,9 @@ fn quality(task: &Task, rows: &Rows, members: &[usize], provisional: bool) -> Ve
         }
     }
     let mut measures = measure(task, &scores, &truths, &ids);
-    measures.iter_mut().for_each(|measure| measure.provisional = provisional);
+    for measure in &mut measures {
+        measure.provisional = provisional;
+    }
     measures
 }
 

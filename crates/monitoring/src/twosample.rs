@@ -10,7 +10,7 @@ pub mod evidently;
 mod ks;
 
 pub use adjust::benjamini_hochberg;
-pub use counts::{Chi, chi_square, cramers_v, g_test, goodness_of_fit, pool_rare};
+pub use counts::{Chi, chi_square, cramers_v, g_test, goodness_of_fit, goodness_of_fit_g, pool_rare};
 pub use distance::{
     jensen_shannon, kullback_leibler, largest_difference, psi, psi_smoothed, total_variation, wasserstein,
 };

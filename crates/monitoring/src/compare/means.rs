@@ -50,7 +50,7 @@ fn weighted_sums<const COLUMNS: usize, const SUMS: usize>(columns: [&[f64]; COLU
         let end = (start + CHUNK).min(rows);
         let weights = &mut weights[..end - start];
         crate::seed::fill(weights, stream, start);
-        totals[0] += weights.iter().map(|weight| u32::from(*weight)).sum::<u32>() as f64;
+        totals[0] += f64::from(weights.iter().map(|weight| u32::from(*weight)).sum::<u32>());
         for (total, column) in totals[1..].iter_mut().zip(columns) {
             *total += dot(weights, &column[start..end]);
         }

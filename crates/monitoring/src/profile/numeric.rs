@@ -88,13 +88,17 @@ impl Numeric {
     }
 }
 
-/// The mean and the central moments of order 2, 3 and 4, in two passes.
+/// The mean and the central moments of order 2, 3 and 4 of sorted values, in two passes.
 fn moments(values: &[f64]) -> (f64, [f64; 3]) {
     let n = values.len() as f64;
     if values.is_empty() {
         return (0.0, [0.0; 3]);
     }
-    // halves first: the sum of many finite values may not be finite
+    if values.first() == values.last() {
+        // rounding must not give a constant a spread
+        return (values[0], [0.0; 3]);
+    }
+    // divided first: the sum of many finite values may not be finite
     let mean = values.iter().map(|x| x / n).sum::<f64>();
     let mut sums = [0.0; 3];
     for x in values {
@@ -176,6 +180,7 @@ mod tests {
         let constant = Numeric::of(&[3.0; 50]);
         assert_eq!(constant.decile_counts, [0, 50, 0]);
         assert!(constant.is_constant());
+        assert_eq!(Numeric::of(&[0.1; 300]).scale(), 0.0);
     }
 
     #[test]

@@ -37,8 +37,8 @@ pub fn judge(rule: &Rule, report: &WindowReport, min_rows: u64, baseline: Option
     }
     match rule.on {
         On::Drift => match (rule.metric.as_str(), &rule.feature) {
-            ("share", _) => share_of_features(rule, report, report.drift.share()?),
-            ("strong_share", _) => share_of_features(rule, report, report.drift.strong_share()?),
+            ("share", _) => Some(share_of_features(rule, report, report.drift.share()?)),
+            ("strong_share", _) => Some(share_of_features(rule, report, report.drift.strong_share()?)),
             (_, Some(feature)) => column(rule, report.drift.feature(feature)?),
             (_, None) => None,
         },
@@ -57,7 +57,7 @@ fn level(beyond: bool, well: bool) -> Level {
     }
 }
 
-fn share_of_features(rule: &Rule, report: &WindowReport, share: f64) -> Option<Judgement> {
+fn share_of_features(rule: &Rule, report: &WindowReport, share: f64) -> Judgement {
     let strong_only = rule.metric == "strong_share";
     let mut drifted: Vec<&ColumnDrift> = report
         .drift
@@ -67,7 +67,7 @@ fn share_of_features(rule: &Rule, report: &WindowReport, share: f64) -> Option<J
         .collect();
     drifted.sort_by(|a, b| b.effect.unwrap_or(0.0).total_cmp(&a.effect.unwrap_or(0.0)));
     let features: Vec<Value> = drifted.iter().take(10).map(|column| summary(column)).collect();
-    Some(Judgement {
+    Judgement {
         level: level(
             share > 0.0 && share >= rule.threshold,
             share < rule.leave.factor * rule.threshold || share == 0.0,
@@ -76,7 +76,7 @@ fn share_of_features(rule: &Rule, report: &WindowReport, share: f64) -> Option<J
             "value": share, "threshold": rule.threshold, "n": report.n, "compared": report.drift.compared,
             "drifted": drifted.len(), "features": features,
         }),
-    })
+    }
 }
 
 fn summary(column: &ColumnDrift) -> Value {

@@ -48,19 +48,30 @@ fn homogeneity(a: &[u64], b: &[u64], term: impl Fn(f64, f64) -> f64) -> Option<C
 /// Pearson's test of observed counts against the shares of a reference that is taken to be exact (`scipy.stats.chisquare` with the
 /// reference scaled to the sample, as Evidently does). It ignores the noise of the reference; prefer [`chi_square`].
 pub fn goodness_of_fit(reference: &[u64], observed: &[u64]) -> Option<Chi> {
+    against(reference, observed, |observed, expected| {
+        if observed == expected { 0.0 } else { (observed - expected) * (observed - expected) / expected }
+    })
+}
+
+/// The likelihood-ratio test of the same.
+pub fn goodness_of_fit_g(reference: &[u64], observed: &[u64]) -> Option<Chi> {
+    against(
+        reference,
+        observed,
+        |observed, expected| if observed > 0.0 { 2.0 * observed * (observed / expected).ln() } else { 0.0 },
+    )
+}
+
+fn against(reference: &[u64], observed: &[u64], term: impl Fn(f64, f64) -> f64) -> Option<Chi> {
     let (n_ref, n) = (reference.iter().sum::<u64>() as f64, observed.iter().sum::<u64>() as f64);
     let degrees = (reference.len() as u32).checked_sub(1).filter(|degrees| *degrees > 0)?;
     if n_ref == 0.0 || n == 0.0 {
         return None;
     }
-    let mut statistic = 0.0;
-    for (&expected, &observed) in reference.iter().zip(observed) {
-        let expected = expected as f64 * (n / n_ref);
-        let difference = observed as f64 - expected;
-        if difference != 0.0 {
-            statistic += difference * difference / expected;
-        }
-    }
+    let expected = reference.iter().map(|&count| count as f64 * (n / n_ref));
+    let statistic =
+        observed.iter().zip(expected).map(|(&observed, expected)| term(observed as f64, expected)).sum::<f64>();
+    let statistic = statistic.max(0.0);
     Some(Chi { statistic, p_value: chi_square_sf(statistic, f64::from(degrees)), degrees })
 }
 
