@@ -10,10 +10,25 @@
 //!
 //! The crate does no I/O and knows no SQL: the caller brings the files ([`Package`]) and the rows ([`kernel::frame::Frame`]).
 
+mod archive;
+mod array;
 mod error;
+mod head;
+mod histogram;
+mod joblib;
+mod loader;
+mod mlmodel;
 mod model;
+mod node;
+mod npy;
 mod package;
+mod pickle;
+mod plan;
 mod signature;
+mod sklearn;
+mod skops;
+mod trees;
+mod view;
 
 pub use error::{LoadError, PredictError};
 pub use model::{Input, Model, ModelInfo, Output, PredictFn, Task};
@@ -23,5 +38,5 @@ pub use signature::{ColumnSpec, DataType, Signature, TensorSpec};
 /// Reads a package into a model that can predict. Executes nothing that the files hold; memory, depth and time are bounded by the
 /// size of the package.
 pub fn load(package: &Package) -> Result<Model, LoadError> {
-    model::load(package)
+    loader::load(package)
 }

@@ -1,10 +1,13 @@
 //! A loaded model: what it takes, what it is, and `predict`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use kernel::frame::{Cell, ColumnKind, Frame};
 
-use crate::{DataType, LoadError, Package, PredictError, Signature};
+use crate::head::{Head, Scratch};
+use crate::plan::{Block, Plan, Rows};
+use crate::{DataType, PredictError, Signature};
 
 /// A column that a model takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,17 +85,33 @@ pub struct Output {
 pub struct Model {
     signature: Option<Signature>,
     inputs: Vec<Input>,
-    classes: Vec<Cell>,
-    task: Task,
+    plan: Plan,
+    head: Head,
     info: ModelInfo,
 }
 
-pub(crate) fn load(package: &Package) -> Result<Model, LoadError> {
-    let files: Vec<&str> = package.iter().map(|(name, _)| name).collect();
-    Err(LoadError::NoModel { files: files.join(", ") })
+/// Buffers a thread keeps between calls, so that a row costs no allocation but its output.
+#[derive(Debug, Default)]
+struct Buffers {
+    numbers: Vec<f64>,
+    scratch: Scratch,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
 impl Model {
+    pub(crate) fn new(
+        signature: Option<Signature>,
+        inputs: Vec<Input>,
+        plan: Plan,
+        head: Head,
+        info: ModelInfo,
+    ) -> Self {
+        Self { signature, inputs, plan, head, info }
+    }
+
     /// The signature in `MLmodel`, if there is one.
     pub fn signature(&self) -> Option<&Signature> {
         self.signature.as_ref()
@@ -105,12 +124,12 @@ impl Model {
 
     /// What it tells.
     pub fn task(&self) -> Task {
-        self.task
+        self.head.task()
     }
 
     /// The classes of a classifier, in scikit-learn's order; empty for a regression.
     pub fn classes(&self) -> &[Cell] {
-        &self.classes
+        self.head.classes()
     }
 
     /// What is known of it besides its numbers.
@@ -120,11 +139,49 @@ impl Model {
 
     /// Scores the rows of a frame whose columns stand in the order of [`Model::inputs`] (names are not looked at).
     pub fn predict(&self, frame: &Frame) -> Result<Output, PredictError> {
-        Err(PredictError::Columns { expected: self.inputs.len(), got: frame.columns().len() })
+        if frame.columns().len() != self.inputs.len() {
+            return Err(PredictError::Columns { expected: self.inputs.len(), got: frame.columns().len() });
+        }
+        for (column, input) in frame.columns().iter().zip(&self.plan.inputs) {
+            if let Some(kind) = input.kind.filter(|kind| input.used && *kind != column.kind()) {
+                let word = |kind| if kind == ColumnKind::Text { "text" } else { "numbers" };
+                let (expected, got) = (word(kind), word(column.kind()));
+                return Err(PredictError::Type { column: input.name.to_string(), expected, got });
+            }
+        }
+        self.run(Rows::Frame(frame), frame.rows())
     }
 
     /// Scores row-major numbers, for models that take numbers only. NaN is missing.
     pub fn predict_dense(&self, rows: &[f64], n_rows: usize) -> Result<Output, PredictError> {
-        Err(PredictError::Shape { rows: n_rows, columns: self.inputs.len(), got: rows.len() })
+        let columns = self.inputs.len();
+        if n_rows.checked_mul(columns) != Some(rows.len()) {
+            return Err(PredictError::Shape { rows: n_rows, columns, got: rows.len() });
+        }
+        if let Some(input) = self.plan.inputs.iter().find(|input| input.used && input.kind == Some(ColumnKind::Text)) {
+            return Err(PredictError::Type { column: input.name.to_string(), expected: "text", got: "numbers" });
+        }
+        self.run(Rows::Dense { values: rows, columns }, n_rows)
+    }
+
+    fn run(&self, source: Rows<'_>, rows: usize) -> Result<Output, PredictError> {
+        BUFFERS.with_borrow_mut(|buffers| {
+            let mut output = Output { scores: Vec::with_capacity(rows), class: None, probabilities: None };
+            if self.task() != Task::Regression {
+                output.class = Some(Vec::with_capacity(rows));
+                output.probabilities = Some(Vec::with_capacity(rows * self.classes().len()));
+            }
+            let stride = self.plan.block_rows().min(rows);
+            buffers.numbers.resize(self.plan.slots * stride, 0.0);
+            let mut first = 0;
+            while first < rows {
+                let numbers = &mut buffers.numbers;
+                let mut block = Block { source, first, rows: stride.min(rows - first), stride, numbers };
+                self.plan.run(&mut block)?;
+                self.head.run(&self.plan, &block, &mut buffers.scratch, &mut output)?;
+                first += stride;
+            }
+            Ok(output)
+        })
     }
 }

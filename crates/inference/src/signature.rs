@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kernel::frame::ColumnKind;
+use serde_json::Value;
 
 /// The types of mlflow's column signatures (`mlflow.types.DataType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,4 +93,45 @@ pub struct Signature {
     pub output_columns: Vec<ColumnSpec>,
     /// Tensors given.
     pub output_tensors: Vec<TensorSpec>,
+}
+
+impl Signature {
+    /// From the JSON texts of mlflow's `inputs` and `outputs`. The error says what is wrong.
+    pub(crate) fn parse(inputs: Option<&str>, outputs: Option<&str>) -> Result<Self, String> {
+        let mut signature = Self::default();
+        if let Some(inputs) = inputs {
+            (signature.columns, signature.tensors) = specs(inputs)?;
+        }
+        if let Some(outputs) = outputs {
+            (signature.output_columns, signature.output_tensors) = specs(outputs)?;
+        }
+        Ok(signature)
+    }
+}
+
+fn specs(text: &str) -> Result<(Vec<ColumnSpec>, Vec<TensorSpec>), String> {
+    let specs: Vec<Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut columns = Vec::new();
+    let mut tensors = Vec::new();
+    for spec in &specs {
+        let name = spec.get("name").and_then(Value::as_str).map(Arc::from);
+        let type_name = spec.get("type").and_then(Value::as_str).ok_or("a column has no type")?;
+        if type_name == "tensor" {
+            tensors.push(tensor(name, spec).ok_or("a tensor has no dtype or shape")?);
+        } else {
+            columns.push(ColumnSpec {
+                name,
+                data_type: DataType::parse(type_name),
+                type_name: type_name.to_owned(),
+                required: spec.get("required").and_then(Value::as_bool).unwrap_or(true),
+            });
+        }
+    }
+    Ok((columns, tensors))
+}
+
+fn tensor(name: Option<Arc<str>>, spec: &Value) -> Option<TensorSpec> {
+    let tensor = spec.get("tensor-spec")?;
+    let shape = tensor.get("shape")?.as_array()?.iter().map(Value::as_i64).collect::<Option<_>>()?;
+    Some(TensorSpec { name, dtype: tensor.get("dtype")?.as_str()?.to_owned(), shape })
 }
