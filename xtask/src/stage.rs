@@ -32,6 +32,7 @@ pub(crate) fn run(root: &Path, chosen: &[&str]) -> anyhow::Result<()> {
         }
     }
     let start = Instant::now();
+    let _ours = cache::take_build(root, || remove_own_crates(root))?;
     for (name, stage) in STAGES.iter().filter(|(name, _)| chosen.is_empty() || chosen.contains(name)) {
         report::stage(name, start.elapsed());
         stage(root)
@@ -39,6 +40,10 @@ pub(crate) fn run(root: &Path, chosen: &[&str]) -> anyhow::Result<()> {
     }
     report::stage("all stages passed", start.elapsed());
     Ok(())
+}
+
+fn remove_own_crates(root: &Path) -> anyhow::Result<()> {
+    process::output(process::cargo(root)?.args(["clean", "--quiet", "--workspace"])).map(drop)
 }
 
 /// The checks of the tree.

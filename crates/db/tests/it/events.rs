@@ -1,5 +1,7 @@
 //! The outbox: numbers, cursors, news, and that nobody rewrites it.
 
+use std::time::Duration;
+
 use db::{Error, Failure, events};
 use futures_util::future::join_all;
 use kernel::ctx::{Ctx, Principal};
@@ -107,7 +109,7 @@ async fn subscribers_hear_of_commits_only() {
         assert!(undone.is_err());
         assert!(!news.has_changed().unwrap(), "a rolled back event was announced");
         db.write(|tx| events::emit(tx, &ctx(), event("x", None))).await?;
-        news.changed().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), news.changed()).await.expect("the commit is announced").unwrap();
         assert_eq!(*news.borrow_and_update(), 0);
         Ok::<_, Error>(())
     })

@@ -1,5 +1,7 @@
 //! Units of work: what commits, what rolls back, what is refused.
 
+use std::time::Duration;
+
 use db::{Db, Engine, Error, Failure, Sql, Tx, Value};
 use futures_util::future::join_all;
 use kernel::error::{Classified as _, Kind};
@@ -276,7 +278,7 @@ async fn many_waiting_units_share_a_commit() {
     }
     let release = async {
         drop(go_on);
-        news.changed().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), news.changed()).await.expect("the commit is announced").unwrap();
         *news.borrow_and_update()
     };
     let (answers, first_news) = futures_util::future::join(join_all(units), release).await;
