@@ -1,7 +1,7 @@
 //! Monitors: windows over the event log, references, drift, quality with intervals, rules and alerts.
 //!
 //! Two halves. The statistics ([`twosample`], [`profile`], [`quality`], [`compare`]) are pure: the same rows give the same
-//! numbers to the bit, on every machine, and no `NaN` leaves them. The bookkeeping ([`monitor`], [`reference`](mod@reference),
+//! numbers to the bit, and no `NaN` leaves them. The bookkeeping ([`monitor`], [`reference`](mod@reference),
 //! [`window`], [`alert`]) keeps definitions and results in tables and tells the rest of the house through events. Nothing here
 //! reads the log, calls a model or sends a message: the conductor brings the rows and delivers the alerts.
 

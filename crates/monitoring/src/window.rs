@@ -29,18 +29,19 @@ pub struct Due {
 /// The windows that are closed at `now_us` (event time: everything before it has arrived) and not recorded, oldest first, at most
 /// 64. Drift is due when the window closes, quality when its outcomes have had [`Monitor::outcome_delay_us`] more.
 pub fn next_due(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &Monitor, now_us: i64) -> Result<Vec<Due>, Error> {
-    let last_drift = last_start(tx, ctx, &monitor.name, Kind::Drift)?;
-    let last_mature = last_start(tx, ctx, &monitor.name, Kind::Mature)?;
+    let drift_until = recorded_until(tx, ctx, &monitor.name, Kind::Drift)?;
+    let mature_until = recorded_until(tx, ctx, &monitor.name, Kind::Mature)?;
+    // the first window that starts at or after an instant: also where the length of the windows was changed, none overlaps
+    let from = |at_us: i64| monitor.window_of(at_us - 1) + monitor.window_us;
     let first = match monitor.start_us {
-        Some(start) if monitor.window_of(start) < start => monitor.window_of(start) + monitor.window_us,
-        Some(start) => start,
+        Some(start) => from(start),
         None => first_start(tx, ctx, &monitor.name)?.unwrap_or(monitor.window_of(now_us) - monitor.window_us),
     };
-    let after = |last: Option<i64>| last.map_or(first, |last| monitor.window_of(last) + monitor.window_us);
     let mut due = Vec::new();
-    for (kind, mut from_us, delay_us) in
-        [(Kind::Drift, after(last_drift), 0), (Kind::Mature, after(last_mature), monitor.outcome_delay_us)]
+    for (kind, recorded_until, delay_us) in
+        [(Kind::Drift, drift_until, 0), (Kind::Mature, mature_until, monitor.outcome_delay_us)]
     {
+        let mut from_us = recorded_until.map_or(first, from);
         while from_us + monitor.window_us + delay_us <= now_us && due.len() < 2 * BATCH {
             let until_us = from_us + monitor.window_us;
             due.push(Due { from_us, until_us, as_of_us: until_us + delay_us, kind });
@@ -52,12 +53,12 @@ pub fn next_due(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &Monitor, now_us: i64) -> R
     Ok(due)
 }
 
-fn last_start(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &str, kind: Kind) -> Result<Option<i64>, Error> {
+fn recorded_until(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &str, kind: Kind) -> Result<Option<i64>, Error> {
     let row = tx.query_opt(
-        "SELECT max(from_us) AS from_us FROM monitor_windows WHERE workspace = $1 AND monitor = $2 AND kind = $3",
+        "SELECT max(until_us) AS until_us FROM monitor_windows WHERE workspace = $1 AND monitor = $2 AND kind = $3",
         &[ctx.workspace.as_str().into(), monitor.into(), kind.as_str().into()],
     )?;
-    Ok(row.map(|row| row.opt_i64("from_us")).transpose()?.flatten())
+    Ok(row.map(|row| row.opt_i64("until_us")).transpose()?.flatten())
 }
 
 fn first_start(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &str) -> Result<Option<i64>, Error> {

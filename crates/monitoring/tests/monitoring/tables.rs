@@ -139,6 +139,10 @@ async fn windows_fall_due_in_order_and_are_recorded_once() {
             assert!(pass(tx, ctx, &monitor, "1", (0, Kind::Mature), (0.0, 0.0))?);
             check(tx, week + day, &[]);
             assert_eq!(window::next_due(tx, ctx, &monitor, 1_000 * week)?.len(), 64);
+            // shorter windows go on where the longer ones ended
+            let daily = Monitor { window_us: day, ..monitor.clone() };
+            let next = window::next_due(tx, ctx, &daily, week + day)?;
+            assert_eq!(next, [due(&daily, 7, Kind::Drift)]);
 
             let all = window::list(tx, ctx, "m", &Listing::default())?;
             let found: Vec<_> = all.iter().map(|report| (report.from_us, report.kind, report.provisional)).collect();
