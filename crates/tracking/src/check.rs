@@ -9,6 +9,8 @@ const MAX_EXPERIMENT_NAME: usize = 500;
 const MAX_EXPERIMENT_TAG_VALUE: usize = 20_000;
 /// The most that one page of a search holds.
 const MAX_RESULTS: i64 = 50_000;
+/// The most experiments of one search; SQLite takes 32,766 values in one statement.
+const MAX_EXPERIMENTS: usize = 30_000;
 
 /// A key that could be a file name: plain characters, and the same path after `.` and `..` are resolved.
 pub(crate) fn key(key: &str, path: impl Fn() -> String) -> Result<(), Error> {
@@ -113,6 +115,15 @@ pub(crate) fn experiment_id(id: &str) -> Result<i64, Error> {
         let message = format!("Invalid experiment ID '{id}'. Experiment ID must be a valid integer.");
         Error::invalid("experiment_id", message)
     })
+}
+
+/// The numbers behind the ids of experiments to search in.
+pub(crate) fn experiment_ids(ids: &[String]) -> Result<Vec<i64>, Error> {
+    if ids.len() > MAX_EXPERIMENTS {
+        let message = format!("A search can cover at most {MAX_EXPERIMENTS} experiments. Got {}.", ids.len());
+        return Err(Error::invalid("experiment_ids", message));
+    }
+    ids.iter().map(|id| experiment_id(id)).collect()
 }
 
 /// A run's id: a letter or digit, then up to 255 word characters or dashes.

@@ -8,8 +8,8 @@ use serde_json::json;
 use tracking::dataset::{self, DatasetInput, Summary};
 
 use super::shape::read_pairs;
-use super::wire::Fields;
-use super::{Answer, Body, Error, answer, empty, read, write};
+
+use super::{Answer, Body, Error, Fields, answer, empty, read, write};
 use crate::principal::Caller;
 
 /// The most experiments of one search for datasets.

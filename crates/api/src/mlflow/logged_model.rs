@@ -11,8 +11,8 @@ use tracking::run::ModelOutput;
 use tracking::search::{self, DatasetFilter, ModelOrder, ModelSearch};
 
 use super::shape::{MetricShape, PairShape, metrics, pairs, read_pairs};
-use super::wire::Fields;
-use super::{Answer, Body, Error, answer, answer_large, empty, read, write};
+
+use super::{Answer, Body, Error, Fields, answer, answer_large, empty, read, write};
 use crate::principal::Caller;
 
 /// The size of a page when none is asked for.

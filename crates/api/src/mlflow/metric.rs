@@ -9,8 +9,8 @@ use tracking::history;
 use tracking::metric::{self, Metric};
 
 use super::shape::{MetricShape, metrics};
-use super::wire::Fields;
-use super::{Answer, Body, Error, answer_large, empty, read, write};
+
+use super::{Answer, Body, Error, Fields, answer_large, empty, read, write};
 use crate::principal::Caller;
 
 /// The most runs in one request for histories.

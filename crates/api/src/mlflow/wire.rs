@@ -21,6 +21,7 @@ use super::Error;
 pub(crate) type Answer = Result<Response, Error>;
 
 /// An answer in JSON.
+#[expect(clippy::unnecessary_wraps, reason = "it is the last line of every handler")]
 pub(crate) fn answer(body: impl Serialize) -> Answer {
     Ok(Json(body).into_response())
 }

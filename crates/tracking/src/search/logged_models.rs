@@ -66,7 +66,7 @@ pub fn logged_models(tx: &mut Tx<'_>, ctx: &Ctx, search: &ModelSearch) -> Result
     }
     let max_results = check::max_results(search.max_results)?;
     let offset = offset(search)?;
-    let ids = search.experiment_ids.iter().map(|id| check::experiment_id(id)).collect::<Result<Vec<i64>, Error>>()?;
+    let ids = check::experiment_ids(&search.experiment_ids)?;
     let mut sql = Sql::new();
     sql.push(logged_model::COLUMNS).bind(&ctx.workspace);
     sql.push(" AND l.lifecycle_stage = 'active' AND l.experiment_id IN ").bind_list(ids);

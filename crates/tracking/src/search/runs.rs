@@ -43,7 +43,7 @@ enum Entity {
 pub fn runs(tx: &mut Tx<'_>, ctx: &Ctx, search: &RunSearch) -> Result<Page<Run>, Error> {
     let max_results = check::max_results(search.max_results)?;
     let offset = token::offset(search.page_token.as_deref())?;
-    let ids = search.experiment_ids.iter().map(|id| check::experiment_id(id)).collect::<Result<Vec<i64>, Error>>()?;
+    let ids = check::experiment_ids(&search.experiment_ids)?;
     let mut sql = Sql::new();
     sql.push(
         "SELECT r.run_id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, r.artifact_uri,

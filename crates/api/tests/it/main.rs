@@ -1,0 +1,7 @@
+//! The protocols over real HTTP, with a real database and real files. One protocol, one directory.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+extern crate rondo_api as api;
+
+mod mlflow;
+mod server;

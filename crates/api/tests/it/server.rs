@@ -1,0 +1,71 @@
+//! A server on a free port with everything of its own, and a client that speaks JSON.
+
+use std::sync::Arc;
+
+use conductor::{House, Parts};
+use kernel::clock::Clock;
+use reqwest::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A running server. It goes with this handle.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    client: reqwest::Client,
+    _stop: Arc<tokio::task::JoinHandle<()>>,
+    _directory: TempDir,
+}
+
+const MIGRATIONS: [&[db::Migration]; 6] = [
+    tracking::MIGRATIONS,
+    registry::MIGRATIONS,
+    serving::deployment::MIGRATIONS,
+    monitoring::MIGRATIONS,
+    pipelines::MIGRATIONS,
+    conductor::MIGRATIONS,
+];
+
+impl Server {
+    /// Starts one.
+    pub(crate) async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let clock = Clock::system();
+        let blob = blob::Blob::open(&path("objects").to_string_lossy()).unwrap();
+        let url = format!("sqlite:{}", path("rondo.db").display());
+        let db = db::Db::open(&url, &MIGRATIONS).await.unwrap();
+        let options = telemetry::Options::default();
+        let log = telemetry::Log::open(&path("log"), blob.clone(), clock.clone(), options).unwrap();
+        let fleet = serving::Fleet::new(log.clone(), clock.clone(), serving::Options::default());
+        let house = House::new(Parts { db, blob, log, fleet, clock, logs_dir: path("pipelines") });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serve = kernel::task::spawn("test-server", async move {
+            axum::serve(listener, api::router(house)).await.unwrap();
+        });
+        Self { url, client: reqwest::Client::new(), _stop: Arc::new(serve), _directory: directory }
+    }
+
+    /// A request to this server.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Status and JSON of the answer; a body that is not JSON is its text.
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// `GET`.
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` of JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+}
