@@ -1,15 +1,34 @@
 //! The edge: one directory for each wire protocol, all on one port.
 //!
 //! A protocol has its own routes, wire shapes, conversion and error format; nothing else may name its wire types. What they share is
-//! on this floor only: who calls ([`principal`]), and the guard in front of everything that changes state ([`guard`]).
+//! on this floor only: who calls ([`principal`]), the guard in front of everything that changes state ([`guard`]), and what every
+//! protocol that asks for predictions does ([`scoring`]).
 
 pub mod guard;
+pub mod health;
+pub mod invocations;
+pub mod metrics;
+pub mod mlflow;
+pub mod predict;
 pub mod principal;
+mod scoring;
+pub mod v1;
+pub mod v2;
 
-use axum::Router;
+use axum::{Router, middleware};
 use conductor::House;
 
 /// Every protocol on one router.
 pub fn router(house: House) -> Router {
-    Router::new().with_state(house)
+    Router::new()
+        .merge(health::routes())
+        .merge(invocations::routes())
+        .merge(metrics::routes())
+        .merge(mlflow::routes())
+        .merge(predict::routes())
+        .merge(v1::routes())
+        .merge(v2::routes())
+        .merge(web::routes())
+        .layer(middleware::from_fn(guard::guard))
+        .with_state(house)
 }

@@ -73,6 +73,7 @@ pub async fn restore(house: &House) -> Result<(), Error> {
     let ctx = house.conductor_ctx();
     let all = house.db.read(move |tx| Ok::<_, Error>(serving::deployment::list(tx, &ctx)?)).await?;
     for deployment in all {
+        house.fleet.declare(&deployment.name, deployment.config.clone());
         let Some(target) = deployment.target_version.clone() else { continue };
         let (ctx, model) = (house.conductor_ctx(), deployment.model.clone());
         let version = house.db.read(move |tx| Ok::<_, Error>(registry::version::get(tx, &ctx, &model, &target)?)).await;
@@ -100,6 +101,7 @@ fn wanted(
 
 async fn switch(house: &House, deployment: &Deployment, version: &registry::version::Version) -> Result<(), Error> {
     let model = version_files::load(house, version).await?;
+    house.fleet.declare(&deployment.name, deployment.config.clone());
     let loaded = serving::Loaded { model_name: version.name.clone(), version: version.version.clone(), model };
     house.fleet.roll(&deployment.name, loaded).await?;
     Ok(())

@@ -1,3 +1,25 @@
 //! The `rondo` binary: the command line in front of the house.
 
-fn main() {}
+mod cli;
+mod client;
+mod command;
+mod config;
+mod demo;
+mod server;
+mod term;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = <cli::Cli as clap::Parser>::parse();
+    match command::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            term::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The audit trail, and whether the loop is at rest.
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use conductor::House;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Answer;
+
+pub(super) fn routes() -> Router<House> {
+    Router::new().route("/events", get(list)).route("/loop", get(state))
+}
+
+#[derive(Debug, Deserialize)]
+struct Which {
+    after: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// `GET /events?after=&limit=`: the trail in order after a position, or its end.
+async fn list(State(house): State<House>, Query(which): Query<Which>) -> Answer {
+    let limit = which.limit.unwrap_or(100).clamp(1, 1_000);
+    let events = house
+        .db
+        .read(move |tx| match which.after {
+            Some(after) => db::events::after(tx, after, limit),
+            None => db::events::latest(tx, limit),
+        })
+        .await?;
+    Ok(Json(json!({ "events": events })))
+}
+
+/// `GET /loop`: idle, or what is left to do.
+async fn state(State(house): State<House>) -> Answer {
+    Ok(Json(serde_json::to_value(conductor::status::of(&house).await?).unwrap_or_default()))
+}

@@ -1,0 +1,202 @@
+//! Registered models: who is in production, on what evidence, and the whole story.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use conductor::House;
+use db::Tx;
+use kernel::ctx::Ctx;
+use registry::model::Model;
+use registry::policy::Policy;
+use registry::verdict::Verdict;
+use registry::version::Version;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Body, Error};
+use crate::principal::Caller;
+
+pub(super) fn routes() -> Router<House> {
+    Router::new()
+        .route("/models", get(list))
+        .route("/models/{name}", get(one))
+        .route("/models/{name}/history", get(history))
+        .route("/models/{name}/policy", get(policy).put(set_policy).patch(change_policy))
+        .route("/models/{name}/verdicts/{id}/approve", post(approve))
+}
+
+/// More of a listing than anybody reads.
+const MANY: i64 = 1_000;
+
+async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {
+    let ctx = house.ctx(who);
+    let models = house.db.read(move |tx| all(tx, &ctx)).await?;
+    Ok(Json(json!({ "models": models })))
+}
+
+fn all(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Value>, conductor::Error> {
+    let mut shown = Vec::new();
+    for model in known(tx, ctx)? {
+        let versions = versions(tx, ctx, &model.name)?;
+        let production = registry::pointer::resolve(tx, ctx, &model.name, &"Production".parse()?)?;
+        shown.push(json!({
+            "name": model.name,
+            "description": model.description,
+            "latest_version": versions.first().map(|version| version.version.clone()),
+            "production_version": production.map(|version| version.version),
+            "aliases": aliases(&model),
+            "policy": registry::policy::get(tx, ctx, &model.name)?,
+            "created_ms": model.created_ms,
+        }));
+    }
+    Ok(shown)
+}
+
+/// All models, by name.
+pub(super) fn known(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Model>, registry::Error> {
+    let search = registry::model::Search { max_results: MANY, ..Default::default() };
+    Ok(registry::model::search(tx, ctx, &search)?.items)
+}
+
+/// The versions of a model, the newest first.
+fn versions(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Vec<Version>, registry::Error> {
+    let quote = if name.contains('\'') { '"' } else { '\'' };
+    let filter = format!("name = {quote}{name}{quote}");
+    let search = registry::model::Search { filter, max_results: MANY, ..Default::default() };
+    let mut found = registry::version::search(tx, ctx, &search)?.items;
+    found.sort_by_key(|version| std::cmp::Reverse(version.version.parse::<i64>().unwrap_or(0)));
+    Ok(found)
+}
+
+fn aliases(model: &Model) -> BTreeMap<&str, &str> {
+    model.aliases.iter().map(|alias| (alias.alias.as_str(), alias.version.as_str())).collect()
+}
+
+async fn one(State(house): State<House>, Caller(who): Caller, Path(name): Path<String>) -> Answer {
+    let ctx = house.ctx(who);
+    let shown = house
+        .db
+        .read(move |tx| {
+            let model = registry::model::get(tx, &ctx, &name)?;
+            let versions = versions(tx, &ctx, &name)?;
+            let versions = versions.iter().map(|one| version(tx, &ctx, one)).collect::<Result<Vec<_>, _>>()?;
+            let verdicts: Vec<Value> = registry::verdict::list(tx, &ctx, &name, MANY)?.iter().map(verdict).collect();
+            Ok::<_, conductor::Error>(json!({
+                "name": model.name, "description": model.description, "versions": versions, "verdicts": verdicts,
+                "aliases": aliases(&model),
+                "policy": registry::policy::get(tx, &ctx, &name)?,
+            }))
+        })
+        .await?;
+    Ok(Json(shown))
+}
+
+/// A version, with what its run says about its training.
+pub(super) fn version(tx: &mut Tx<'_>, ctx: &Ctx, version: &Version) -> Result<Value, conductor::Error> {
+    let run_id = version.run_id.as_deref().filter(|id| !id.is_empty());
+    let run = run_id.and_then(|id| tracking::run::get(tx, ctx, id).ok());
+    let trained_until = run.and_then(|run| {
+        run.tags.into_iter().find(|tag| tag.key == conductor::evaluation::TRAINED_UNTIL_TAG).map(|tag| tag.value)
+    });
+    Ok(json!({
+        "version": version.version, "stage": version.stage.to_string(), "aliases": version.aliases,
+        "run_id": version.run_id, "source": version.source, "status": version.status,
+        "description": version.description, "created_us": version.created_ms * 1_000, "trained_until": trained_until,
+    }))
+}
+
+/// A verdict with its evidence.
+pub(super) fn verdict(verdict: &Verdict) -> Value {
+    json!(verdict)
+}
+
+#[derive(Debug, Deserialize)]
+struct Range {
+    after: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// `GET /models/NAME/history?after=&limit=`: every decision about a model in order, by whom, on what evidence.
+async fn history(State(house): State<House>, Path(name): Path<String>, Query(range): Query<Range>) -> Answer {
+    let limit = range.limit.unwrap_or(1_000).clamp(1, 10_000);
+    let after = range.after.unwrap_or(-1);
+    let events = house.db.read(move |tx| db::events::for_model(tx, &name, after, limit)).await?;
+    Ok(Json(json!({ "events": events })))
+}
+
+async fn policy(State(house): State<House>, Caller(who): Caller, Path(name): Path<String>) -> Answer {
+    let ctx = house.ctx(who);
+    let policy = house.db.read(move |tx| registry::policy::get(tx, &ctx, &name)).await?;
+    Ok(Json(json!(policy)))
+}
+
+/// `PUT /models/NAME/policy`: the whole policy; what is left out has its default. The model need not exist yet.
+async fn set_policy(
+    State(house): State<House>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+    Body(given): Body<Map<String, Value>>,
+) -> Answer {
+    let policy = read(given)?;
+    let (ctx, stored) = (house.ctx(who), policy.clone());
+    house.db.write(move |tx| registry::policy::set(tx, &ctx, &name, &stored)).await?;
+    Ok(Json(json!(policy)))
+}
+
+/// `PATCH /models/NAME/policy`: what is left out stays as it is.
+async fn change_policy(
+    State(house): State<House>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+    Body(given): Body<Map<String, Value>>,
+) -> Answer {
+    let ctx = house.ctx(who);
+    let (reading, asked) = (ctx.clone(), name.clone());
+    let before = house.db.read(move |tx| registry::policy::get(tx, &reading, &asked)).await?;
+    let Value::Object(mut merged) = json!(before) else {
+        return Err(Error::invalid("body", "the stored policy is no object"));
+    };
+    merged.extend(given);
+    let policy = read(merged)?;
+    let stored = policy.clone();
+    house.db.write(move |tx| registry::policy::set(tx, &ctx, &name, &stored)).await?;
+    Ok(Json(json!(policy)))
+}
+
+fn read(given: Map<String, Value>) -> Result<Policy, Error> {
+    serde_json::from_value(Value::Object(given)).map_err(|error| {
+        let message = error.to_string();
+        let field = message.split('`').nth(1).unwrap_or("body").to_owned();
+        Error::invalid(&field, format!("the policy is not right: {message}"))
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Approval {
+    approved: bool,
+    note: Option<String>,
+}
+
+/// `POST /models/NAME/verdicts/ID/approve {"approved", "note"?}`: a person's yes or no to a passing verdict.
+async fn approve(
+    State(house): State<House>,
+    Caller(who): Caller,
+    Path((name, id)): Path<(String, String)>,
+    Body(approval): Body<Approval>,
+) -> Answer {
+    let ctx = house.ctx(who);
+    let decided = house
+        .db
+        .write(move |tx| {
+            let found = registry::verdict::get(tx, &ctx, &id)?;
+            if found.model != name {
+                return Err(registry::Error::VerdictNotFound(id));
+            }
+            registry::verdict::approve(tx, &ctx, &id, approval.approved, approval.note.as_deref())
+        })
+        .await?;
+    Ok(Json(verdict(&decided)))
+}

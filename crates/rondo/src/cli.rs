@@ -1,0 +1,243 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The whole MLOps loop in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "rondo", version, about, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: rondo.toml in the current folder, if there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "RONDO_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The server to talk to [default: http://127.0.0.1:5000]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve everything on one port
+    Up(Up),
+    /// Turn the whole loop on a year of New York flights and stay up
+    Demo(Demo),
+    /// Say what is there, what is missing and what to do
+    Doctor,
+    /// Registered models: who is in production, and why
+    #[command(subcommand)]
+    Model(Model),
+    /// Deployments: named endpoints that follow the registry
+    #[command(subcommand)]
+    Deployment(Deployment),
+    /// Monitors: windows of predictions compared with a reference
+    #[command(subcommand)]
+    Monitor(Monitor),
+    /// Pipelines: steps and what triggers them
+    #[command(subcommand)]
+    Pipeline(Pipeline),
+    /// Runs of experiments
+    #[command(subcommand)]
+    Run(Run),
+    /// The configuration and where each value comes from
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Up {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Where everything is kept
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Database URL [default: SQLite in the data folder]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Demo {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: String,
+    /// Where the demo keeps everything
+    #[arg(long, value_name = "FOLDER", default_value = "./rondo-demo")]
+    pub(crate) data_dir: PathBuf,
+    /// Replay all flights instead of a sample
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Kill the server this many times at random moments of the replay, and check that nothing was lost
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    pub(crate) chaos: u32,
+    /// Seed of the random moments
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Leave when the story is told instead of staying up
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// All registered models
+    List,
+    /// One model with its versions and verdicts
+    Show { name: String },
+    /// The story of a model: every decision with its evidence
+    History { name: String },
+    /// Read or change who may promote, and on what evidence
+    Policy {
+        name: String,
+        /// required, advisory or off
+        #[arg(long)]
+        mode: Option<String>,
+        /// human or auto
+        #[arg(long)]
+        approve: Option<String>,
+        /// auto, brier, log_loss, auc, mae or rmse
+        #[arg(long)]
+        metric: Option<String>,
+        /// How much worse a candidate may be at most
+        #[arg(long)]
+        margin: Option<f64>,
+        /// Least number of labelled rows for a verdict
+        #[arg(long)]
+        min_rows: Option<i64>,
+    },
+    /// Evaluate a version together with the champion
+    Evaluate { name: String, version: String },
+    /// Move a pointer (a stage or @alias) to a version, through the gate
+    Promote {
+        name: String,
+        version: String,
+        /// Production, Staging, Archived or @alias
+        #[arg(long, default_value = "Production")]
+        to: String,
+        /// Why
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Say yes to a verdict that waits for a person
+    Approve {
+        name: String,
+        verdict: String,
+        /// Why
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Say no to a verdict that waits for a person
+    Reject {
+        name: String,
+        verdict: String,
+        /// Why
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Make the rows of a CSV or Parquet file the reference of a version
+    Reference { name: String, version: String, file: PathBuf },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Deployment {
+    /// All deployments
+    List,
+    /// One deployment
+    Show { name: String },
+    /// Create a deployment that follows a pointer
+    Create {
+        name: String,
+        /// models:/NAME/STAGE or models:/NAME@ALIAS
+        pointer: String,
+    },
+    /// Remove a deployment; the model stays
+    Delete { name: String },
+    /// Send rows and print the answer
+    Predict {
+        name: String,
+        /// A JSON file with the request, or - for standard input
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Monitor {
+    /// All monitors
+    List,
+    /// One monitor with its newest windows
+    Show { name: String },
+    /// Create or change a monitor from a TOML or JSON file
+    Apply { name: String, file: PathBuf },
+    /// Remove a monitor
+    Delete { name: String },
+    /// Alerts, the firing ones first
+    Alerts,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pipeline {
+    /// All pipelines
+    List,
+    /// One pipeline with its newest runs
+    Show { name: String },
+    /// Create or change a pipeline from its pipeline.toml; its folder is where the steps run
+    Apply {
+        /// pipeline.toml or its folder
+        path: PathBuf,
+    },
+    /// Start a run
+    Start {
+        name: String,
+        /// A parameter of the run, NAME=VALUE
+        #[arg(long = "param", value_name = "NAME=VALUE")]
+        params: Vec<String>,
+        /// Wait for the end, showing the log
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Stop a run
+    Cancel { run: String },
+    /// The log of a step
+    Log { run: String, step: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Run {
+    /// The newest runs
+    List {
+        /// Only of this experiment, by name
+        #[arg(long)]
+        experiment: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// One run
+    Show { run: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Every value with its origin
+    Show,
+}

@@ -1,0 +1,73 @@
+//! The command line as a client of `/api/v1`.
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::term::hinted;
+
+/// A connection to a server.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    base: String,
+    user: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { base: config.server().to_owned(), user: config.user(), http: reqwest::Client::new() }
+    }
+
+    /// Fetches JSON.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, None::<&()>).await
+    }
+
+    /// Sends JSON and reads JSON.
+    pub(crate) async fn send<B: Serialize>(&self, method: Method, path: &str, body: &B) -> anyhow::Result<Value> {
+        self.call(method, path, Some(body)).await
+    }
+
+    /// Sends bytes of a media type and reads JSON.
+    pub(crate) async fn upload(&self, path: &str, media_type: &str, bytes: Vec<u8>) -> anyhow::Result<Value> {
+        let request = self.http.post(format!("{}{path}", self.base)).header("content-type", media_type).body(bytes);
+        self.answer(request).await?.json().await.context("the server's answer is not JSON")
+    }
+
+    /// Fetches text.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.http.get(format!("{}{path}", self.base));
+        Ok(self.answer(request).await?.text().await?)
+    }
+
+    async fn call<B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> anyhow::Result<Value> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.answer(request).await?.json().await.context("the server's answer is not JSON")
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        let response = request.header("x-rondo-user", &self.user).send().await.map_err(|error| {
+            hinted(
+                format!("no server answers at {} ({})", self.base, error.without_url()),
+                "start one with `rondo up`, or name another with --server URL",
+            )
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body: Value = response.json().await.unwrap_or_default();
+        let message =
+            body["error"]["message"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        match body["error"]["hint"].as_str() {
+            Some(hint) => Err(hinted(message, hint)),
+            None => Err(anyhow::anyhow!(message)),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What each command does.
+
+mod config;
+mod deployment;
+mod doctor;
+mod model;
+mod monitor;
+mod pipeline;
+mod run;
+mod show;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command, Global, Up};
+use crate::client::Client;
+use crate::config::Config;
+use crate::{demo, server, term};
+
+/// A client and how its answers are shown.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) json: bool,
+}
+
+/// Does what was typed.
+pub(crate) fn run(arguments: Cli) -> anyhow::Result<()> {
+    let Cli { global, command } = arguments;
+    match command {
+        Command::Version => version(global.json),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "rondo", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Up(up) => {
+            let config = load(&global, &up)?;
+            start_log(&config);
+            runtime()?.block_on(server::run(&config))
+        }
+        Command::Config(what) => config::run(&what, &load(&global, &Up::default())?, global.json),
+        Command::Demo(demo) => runtime()?.block_on(demo::run(demo)),
+        Command::Doctor => {
+            let config = load(&global, &Up::default())?;
+            runtime()?.block_on(doctor::run(&config, global.json))
+        }
+        other => {
+            let config = load(&global, &Up::default())?;
+            let session = Session { client: Client::new(&config), json: global.json };
+            runtime()?.block_on(talk(&session, other))
+        }
+    }
+}
+
+async fn talk(session: &Session, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Model(what) => model::run(session, what).await,
+        Command::Deployment(what) => deployment::run(session, what).await,
+        Command::Monitor(what) => monitor::run(session, what).await,
+        Command::Pipeline(what) => pipeline::run(session, what).await,
+        Command::Run(what) => run::run(session, what).await,
+        _ => Ok(()),
+    }
+}
+
+fn load(global: &Global, up: &Up) -> anyhow::Result<Config> {
+    let data_dir = up.data_dir.as_ref().map(|path| path.display().to_string());
+    let flags = [
+        ("listen", up.listen.clone()),
+        ("data_dir", data_dir),
+        ("database", up.database.clone()),
+        ("server", global.server.clone()),
+    ];
+    Config::load(global.config.as_deref(), &flags)
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(config.log()).unwrap_or_else(|_| "warn".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_is_json() { log.json().init() } else { log.with_target(false).init() }
+}
+
+fn version(json: bool) -> anyhow::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    if json {
+        return term::json(&serde_json::json!({ "name": "rondo", "version": version }));
+    }
+    term::line(format!("rondo {version}"));
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! One configuration: `rondo.toml`, overridden by `RONDO_*` variables, overridden by flags; each value remembers its origin.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::term::hinted;
+
+/// One setting: its name in `rondo.toml`, its variable, its default and what it means.
+struct Setting {
+    key: &'static str,
+    variable: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+}
+
+/// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
+const SETTINGS: [Setting; 9] = [
+    Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
+    Setting {
+        key: "data_dir",
+        variable: "RONDO_DATA_DIR",
+        default: "./rondo-data",
+        meaning: "where everything is kept",
+    },
+    Setting {
+        key: "database",
+        variable: "RONDO_DATABASE",
+        default: "",
+        meaning: "database URL, sqlite:PATH or postgres://...; empty is SQLite in the data folder",
+    },
+    Setting {
+        key: "server",
+        variable: "RONDO_SERVER",
+        default: "http://127.0.0.1:5000",
+        meaning: "the server that the other commands talk to",
+    },
+    Setting {
+        key: "user",
+        variable: "RONDO_USER",
+        default: "",
+        meaning: "the name under which the commands act; empty is the name of the system's user",
+    },
+    Setting { key: "log", variable: "RONDO_LOG", default: "warn", meaning: "what is logged: a tracing filter" },
+    Setting { key: "log_format", variable: "RONDO_LOG_FORMAT", default: "text", meaning: "text or json" },
+    Setting {
+        key: "predict_threads",
+        variable: "RONDO_PREDICT_THREADS",
+        default: "2",
+        meaning: "threads for large prediction requests",
+    },
+    Setting {
+        key: "pipeline_slots",
+        variable: "RONDO_PIPELINE_SLOTS",
+        default: "2",
+        meaning: "pipeline steps that may run at once",
+    },
+];
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Value {
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+    pub(crate) origin: String,
+    pub(crate) meaning: &'static str,
+}
+
+/// The settled configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    values: Vec<Value>,
+}
+
+impl Config {
+    /// Reads the file (the given one, else `rondo.toml` if it exists), the variables and the flags.
+    pub(crate) fn load(file: Option<&Path>, flags: &[(&'static str, Option<String>)]) -> anyhow::Result<Self> {
+        let variables: BTreeMap<String, String> =
+            std::env::vars().filter(|(name, _)| name.starts_with("RONDO_")).collect();
+        let default = Path::new("rondo.toml");
+        let path = file.or_else(|| default.exists().then_some(default));
+        let text = match path {
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?
+            }
+            None => String::new(),
+        };
+        Self::from_parts(path, &text, &variables, flags)
+    }
+
+    fn from_parts(
+        path: Option<&Path>,
+        text: &str,
+        variables: &BTreeMap<String, String>,
+        flags: &[(&'static str, Option<String>)],
+    ) -> anyhow::Result<Self> {
+        let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
+        let table: toml::Table = text.parse().with_context(|| format!("{shown} is not valid TOML"))?;
+        for key in table.keys() {
+            if !SETTINGS.iter().any(|setting| setting.key == key) {
+                return Err(hinted(
+                    format!("{shown}: `{key}` is not a setting"),
+                    format!("the settings are {}", SETTINGS.map(|setting| setting.key).join(", ")),
+                ));
+            }
+        }
+        let values = SETTINGS.iter().map(|setting| {
+            let flag = flags.iter().find(|(key, _)| *key == setting.key).and_then(|(_, value)| value.clone());
+            let (value, origin) = if let Some(value) = flag {
+                (value, format!("flag --{}", setting.key.replace('_', "-")))
+            } else if let Some(value) = variables.get(setting.variable) {
+                (value.clone(), format!("variable {}", setting.variable))
+            } else if let Some(value) = table.get(setting.key) {
+                (value.as_str().map_or_else(|| value.to_string(), str::to_owned), format!("file {shown}"))
+            } else {
+                (setting.default.to_owned(), "default".to_owned())
+            };
+            Value { key: setting.key, value, origin, meaning: setting.meaning }
+        });
+        Ok(Self { values: values.collect() })
+    }
+
+    /// Every value with its origin.
+    pub(crate) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    fn get(&self, key: &str) -> &str {
+        self.values.iter().find(|value| value.key == key).map_or("", |value| &value.value)
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, key: &'static str, wants: &str) -> anyhow::Result<T> {
+        self.get(key).parse().map_err(|_| {
+            let origin = self.values.iter().find(|value| value.key == key).map_or("", |value| &value.origin);
+            hinted(format!("`{key}` is `{}` ({origin})", self.get(key)), format!("{key} must be {wants}"))
+        })
+    }
+
+    /// The address to listen on. Only loopback: there is no authentication yet that could guard another one.
+    pub(crate) fn listen(&self) -> anyhow::Result<SocketAddr> {
+        let text = self.get("listen").replace("localhost", "127.0.0.1");
+        let address: SocketAddr = text.parse().map_err(|_| {
+            hinted(
+                format!("`{}` is not an address to listen on", self.get("listen")),
+                "write HOST:PORT, e.g. 127.0.0.1:5000",
+            )
+        })?;
+        if !address.ip().is_loopback() {
+            return Err(hinted(
+                format!("{address} is reachable from other machines, and nothing there asks who calls"),
+                "listen on 127.0.0.1 and put a proxy that authenticates in front",
+            ));
+        }
+        Ok(address)
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        PathBuf::from(self.get("data_dir"))
+    }
+
+    /// The database URL; SQLite in the data folder unless another is named.
+    pub(crate) fn database(&self) -> String {
+        match self.get("database") {
+            "" => format!("sqlite:{}", self.data_dir().join("rondo.db").display()),
+            url => url.to_owned(),
+        }
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        self.get("server").trim_end_matches('/')
+    }
+
+    /// The name under which the commands act.
+    pub(crate) fn user(&self) -> String {
+        match self.get("user") {
+            "" => std::env::var("USER").unwrap_or_else(|_| "anonymous".to_owned()),
+            name => name.to_owned(),
+        }
+    }
+
+    pub(crate) fn log(&self) -> &str {
+        self.get("log")
+    }
+
+    pub(crate) fn log_is_json(&self) -> bool {
+        self.get("log_format") == "json"
+    }
+
+    pub(crate) fn predict_threads(&self) -> anyhow::Result<usize> {
+        self.parsed("predict_threads", "a number of threads")
+    }
+
+    pub(crate) fn pipeline_slots(&self) -> anyhow::Result<usize> {
+        self.parsed("pipeline_slots", "a number of steps")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)], flag: Option<&str>) -> anyhow::Result<Config> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_parts(Some(Path::new("rondo.toml")), text, &variables, &[("listen", flag.map(str::to_owned))])
+    }
+
+    #[test]
+    fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+        let check = |text: &str, variables: &[(&str, &str)], flag: Option<&str>, value: &str, origin: &str| {
+            let config = load(text, variables, flag).unwrap();
+            assert_eq!((config.values[0].value.as_str(), config.values[0].origin.as_str()), (value, origin));
+        };
+        let file = "listen = '127.0.0.1:2'";
+        let variable = [("RONDO_LISTEN", "127.0.0.1:3")];
+        check("", &[], None, "127.0.0.1:5000", "default");
+        check(file, &[], None, "127.0.0.1:2", "file rondo.toml");
+        check(file, &variable, None, "127.0.0.1:3", "variable RONDO_LISTEN");
+        check(file, &variable, Some("127.0.0.1:4"), "127.0.0.1:4", "flag --listen");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |text: &str, expect: &str| {
+            let error = load(text, &[], None).and_then(|config| config.listen()).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        check("lissten = 'x'", "`lissten` is not a setting");
+        check("listen = ", "not valid TOML");
+        check("listen = 'here'", "`here` is not an address");
+        check("listen = '0.0.0.0:5000'", "reachable from other machines");
+    }
+
+    #[test]
+    fn the_reference_page_names_every_setting() {
+        let page = include_str!("../../../docs/CONFIGURATION.md");
+        for setting in &SETTINGS {
+            assert!(page.contains(&format!("`{}`", setting.key)) && page.contains(setting.variable), "{}", setting.key);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `rondo up`: one process, one port, one data folder.
+
+mod lock;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+use conductor::{House, Parts};
+use kernel::clock::Clock;
+use kernel::task::{Shutdown, Stopper};
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::term;
+
+/// The tables of all layers, in the order in which they are made.
+const MIGRATIONS: [&[db::Migration]; 6] = [
+    tracking::MIGRATIONS,
+    registry::MIGRATIONS,
+    serving::deployment::MIGRATIONS,
+    monitoring::MIGRATIONS,
+    pipelines::MIGRATIONS,
+    conductor::MIGRATIONS,
+];
+
+/// Serves until a signal says stop.
+pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
+    let address = config.listen()?;
+    let data_dir = config.data_dir();
+    std::fs::create_dir_all(&data_dir).with_context(|| format!("{} cannot be created", data_dir.display()))?;
+    let mut lock = lock::DataLock::take(&data_dir)?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        term::hinted(
+            format!("{address} cannot be listened on: {error}"),
+            "choose another with --listen, or port 0 for a free one",
+        )
+    })?;
+    let address = listener.local_addr()?;
+    let house = open(config, &data_dir).await?;
+    house.set_base_url(format!("http://{address}"));
+    conductor::rollout::restore(&house).await?;
+    let (stopper, shutdown) = kernel::task::shutdown();
+    let executor = start(config, &data_dir, &house, &shutdown)?;
+    lock.write_address(address)?;
+    announce(address, &data_dir);
+    serve(listener, house.clone(), stopper).await?;
+    let _finished = executor.await;
+    house
+        .log
+        .flush()
+        .await
+        .context("the prediction log cannot be closed cleanly; nothing is lost, the next start reads it")?;
+    Ok(())
+}
+
+async fn open(config: &Config, data_dir: &Path) -> anyhow::Result<House> {
+    let clock = Clock::system();
+    let blob = blob::Blob::open(&data_dir.join("objects").to_string_lossy())?;
+    let db = db::Db::open(&config.database(), &MIGRATIONS).await?;
+    let log =
+        telemetry::Log::open(&data_dir.join("telemetry"), blob.clone(), clock.clone(), telemetry::Options::default())?;
+    let threads = config.predict_threads()?;
+    let options = serving::Options { workers: threads, ..serving::Options::default() };
+    let fleet = serving::Fleet::new(log.clone(), clock.clone(), options);
+    Ok(House::new(Parts { db, blob, log, fleet, clock, logs_dir: data_dir.join("pipelines") }))
+}
+
+/// Starts what acts on its own; the handle ends when running pipeline steps have been stopped.
+fn start(
+    config: &Config,
+    data_dir: &Path,
+    house: &House,
+    shutdown: &Shutdown,
+) -> anyhow::Result<tokio::task::JoinHandle<()>> {
+    let options = pipelines::Options {
+        logs_dir: data_dir.join("pipelines"),
+        max_steps: config.pipeline_slots()?,
+        base_url: house.base_url().to_owned(),
+        ..pipelines::Options::default()
+    };
+    let executor = pipelines::Executor::new(house.db.clone(), options, house.clock.clone());
+    conductor::worker::start(house, shutdown);
+    let shutdown = shutdown.clone();
+    Ok(kernel::task::spawn("pipeline-executor", async move { executor.run(shutdown).await }))
+}
+
+fn announce(address: SocketAddr, data_dir: &Path) {
+    term::line(format!(
+        "rondo {} is ready at http://{address} (data in {})",
+        env!("CARGO_PKG_VERSION"),
+        data_dir.display()
+    ));
+}
+
+async fn serve(listener: TcpListener, house: House, stopper: Stopper) -> anyhow::Result<()> {
+    use axum::serve::ListenerExt as _;
+    let listener = listener.tap_io(|stream| {
+        let _best_effort = stream.set_nodelay(true);
+    });
+    let stopping = async move {
+        stop_signal().await;
+        stopper.stop();
+    };
+    axum::serve(listener, api::router(house)).with_graceful_shutdown(stopping).await?;
+    Ok(())
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
