@@ -20,8 +20,8 @@ const SIDEWAYS: &[(&str, &str, &str)] = &[
     ("api", "web", "the router serves the embedded app"),
 ];
 
-/// Crates that stand beside the house: the ground floor may use them in tests.
-const BESIDE: &[&str] = &["testkit", "xtask"];
+/// Crates that stand beside the house: all floors may use them in tests, and they may use all floors.
+const BESIDE: &[&str] = &["testkit", "xtask", "bench"];
 
 /// Names that say nothing; such a crate collects everything.
 const NAMELESS: &[&str] = &["common", "utils", "util", "types", "helpers", "core", "shared"];
@@ -35,7 +35,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("arrow", &["telemetry"]),
     ("parquet", &["telemetry"]),
     ("datafusion", &["engine"]),
-    ("axum", &["api", "web", "rondo"]),
+    ("axum", &["api", "web", "rondo", "bench"]),
     ("tonic", &["api", "rondo"]),
     ("prost", &["api", "rondo"]),
     ("sqlx", &[]),
