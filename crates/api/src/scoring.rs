@@ -32,8 +32,8 @@ pub(crate) async fn read(house: &House, headers: &HeaderMap, body: Body) -> Resu
         return Err(Error::TooLarge { what: format!("{} bytes", announced.unwrap_or_default()), limit });
     }
     axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let too_long =
-            std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        let too_long = std::error::Error::source(&error)
+            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_long {
             Error::TooLarge { what: format!("more than {limit} bytes"), limit }
         } else {

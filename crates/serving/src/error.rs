@@ -17,7 +17,7 @@ pub enum Error {
     )]
     Name(String),
     /// The deployment is there but no version is loaded.
-    #[error("deployment `{deployment}` has no version to serve{}", because(.reason))]
+    #[error("deployment `{deployment}` has no version to serve{}", because(.reason.as_deref()))]
     Empty {
         /// Its name.
         deployment: String,
@@ -128,8 +128,8 @@ pub enum Error {
     Defect,
 }
 
-fn because(reason: &Option<String>) -> String {
-    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 impl Error {

@@ -17,7 +17,7 @@ const FORMS: &str = "the body must be a JSON object with exactly one of `datafra
 pub(super) fn decode(live: &Live, body: &[u8]) -> Decoded {
     match read(live, body) {
         Err(Syntax::Body(error)) => match without_nan(body) {
-            Cow::Owned(body) => read(live, &body).map_err(|error| error.into_error()),
+            Cow::Owned(body) => read(live, &body).map_err(Syntax::into_error),
             Cow::Borrowed(_) => Err(error),
         },
         Err(Syntax::Meaning(error)) => Err(error),

@@ -117,7 +117,7 @@ fn probabilities(answer: &Answer) -> &[f64] {
 }
 
 fn numbers(numbers: &[f64], raw: &mut Vec<u8>) {
-    numbers.iter().for_each(|number| raw.extend_from_slice(&number.to_le_bytes()));
+    raw.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
 }
 
 fn text(text: &str, raw: &mut Vec<u8>) {

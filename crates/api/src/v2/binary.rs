@@ -12,7 +12,7 @@ pub(super) fn read(
     mut give: impl FnMut(Value<'_>) -> Result<(), Error>,
 ) -> Result<(), Option<Error>> {
     let Some(width) = datatype.width() else { return texts(bytes, give) };
-    if bytes.len() % width != 0 {
+    if !bytes.len().is_multiple_of(width) {
         return Err(None);
     }
     bytes.chunks_exact(width).try_for_each(|element| give(value(element, datatype).ok_or(None)?).map_err(Some))

@@ -9,6 +9,7 @@ use serving::{Batch, Call, Error, Fleet, Options, State};
 
 use crate::support::{Ground, ground, loaded};
 
+#[expect(clippy::unwrap_used, reason = "the columns are even")]
 fn row(rows: usize) -> Frame {
     let names = (0..4).map(|at| Arc::from(format!("f{at}"))).collect();
     let columns = (0..4).map(|at| Column::Number(vec![f64::from(at); rows])).collect();
