@@ -93,7 +93,7 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     let verdict = match measure::verdict(house, &wanted).await {
         Ok(verdict) => verdict,
         Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Overloaded) => return Err(error),
-        Err(error) => failed(&wanted, &error),
+        Err(error) => failed(house, &wanted, &error).await?,
     };
     let ctx = house.conductor_ctx();
     house
@@ -106,15 +106,18 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
 }
 
 /// What cannot be shown has failed, and says why.
-fn failed(wanted: &Evaluate, error: &Error) -> NewVerdict {
-    NewVerdict {
+async fn failed(house: &House, wanted: &Evaluate, error: &Error) -> Result<NewVerdict, Error> {
+    let (ctx, model, pointer) = (house.conductor_ctx(), wanted.model.clone(), wanted.pointer.parse::<Pointer>()?);
+    let champion = house.db.read(move |tx| registry::pointer::champion(tx, &ctx, &model, &pointer)).await?;
+    Ok(NewVerdict {
         model: wanted.model.clone(),
         version: wanted.version.clone(),
+        champion: champion.map(|champion| champion.version),
         pointer: wanted.pointer.clone(),
         passed: false,
         evidence: json!({ "reason": error.to_string() }),
         ..NewVerdict::default()
-    }
+    })
 }
 
 /// Promotes what has passed, or asks a person, as the policy says.

@@ -132,15 +132,15 @@ fn judge(
 
 fn reason(overall: &Paired, metric: Metric, margin: f64, bad: &[&str]) -> String {
     let name = metric.as_str();
+    let interval = format!("{:+.5} [{:+.5}, {:+.5}]", overall.difference, overall.low, overall.high);
     if overall.low < -margin {
-        format!(
-            "{name} may be worse than the champion's by {:.5}, more than the margin of {margin} allows",
-            -overall.low
-        )
+        format!("{name} may be worse than the champion's by more than the margin of {margin}: {interval}")
+    } else if bad.is_empty() && overall.low > 0.0 {
+        format!("{name} is better than the champion's: {interval}")
     } else if bad.is_empty() {
-        format!("{name} is better by {:.5}, at least {:.5}", overall.difference, overall.low)
+        format!("{name} holds within the margin of {margin}: {interval}")
     } else {
-        format!("{name} is not shown to hold on {}", bad.join(", "))
+        format!("{name} is worse on {}", bad.join(", "))
     }
 }
 

@@ -97,7 +97,10 @@ fn tale(event: &Value) -> String {
     let payload = &event["payload"];
     let field = |name: &str| show::cell(&payload[name]);
     match event["kind"].as_str().unwrap_or_default() {
-        "pointer.moved" => format!("{}: {} -> {} ({})", field("pointer"), field("from"), field("to"), field("reason")),
+        "pointer.moved" => {
+            let unproven = if payload["unproven"] == json!(true) { ", unproven" } else { "" };
+            format!("{}: {} -> {} ({}{unproven})", field("pointer"), field("from"), field("to"), field("reason"))
+        }
         "deployment.rolled" => format!(
             "{}: {} -> {} in {} ms",
             show::cell(&event["subject"]),
