@@ -1,0 +1,116 @@
+"""Artifacts, as MLflow's client moves them."""
+
+import json
+import os
+import time
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+NAMES = ["plain.txt", "with space.txt", "grüße-日本.txt", "100%.txt", "a+b&c=d;e,f.txt", "quote'.txt"]
+
+
+@pytest.fixture
+def run(server):
+    mlflow.set_experiment("artifacts")
+    with mlflow.start_run() as run:
+        yield run
+
+
+def paths(run, path=None):
+    return [(file.path, file.is_dir, file.file_size) for file in MlflowClient().list_artifacts(run.info.run_id, path)]
+
+
+def test_files_and_folders_go_up_and_are_listed(run, tmp_path):
+    (tmp_path / "out" / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "out" / "a.txt").write_text("a")
+    (tmp_path / "out" / "deep" / "b.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "out" / "deep" / "deeper" / "c.json").write_text("{}")
+    mlflow.log_artifacts(str(tmp_path / "out"), artifact_path="out")
+    mlflow.log_artifact(str(tmp_path / "out" / "a.txt"))
+    mlflow.log_text("text", "texts/t.txt")
+    mlflow.log_dict({"k": [1, 2]}, "config.json")
+    assert paths(run) == [("a.txt", False, 1), ("config.json", False, 29), ("out", True, None), ("texts", True, None)]
+    assert paths(run, "out") == [("out/a.txt", False, 1), ("out/deep", True, None)]
+    assert paths(run, "out/deep") == [("out/deep/b.bin", False, 256), ("out/deep/deeper", True, None)]
+    assert paths(run, "out/a.txt") == []
+    assert paths(run, "nowhere") == []
+
+
+def test_a_folder_comes_down_as_it_went_up(run, tmp_path):
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    for name in NAMES:
+        (source / name).write_text(name)
+        (source / "sub" / name).write_bytes(name.encode() * 1000)
+    mlflow.log_artifacts(str(source), artifact_path="all")
+    target = tmp_path / "target"
+    local = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="all", dst_path=str(target))
+    found = sorted(os.path.relpath(os.path.join(at, name), local) for at, _, names in os.walk(local) for name in names)
+    assert found == sorted(NAMES + [f"sub/{name}" for name in NAMES])
+    for name in NAMES:
+        assert (target / "all" / name).read_text() == name
+        assert (target / "all" / "sub" / name).read_bytes() == name.encode() * 1000
+
+
+def test_a_file_is_read_by_each_kind_of_address(run):
+    mlflow.log_text("hello", "dir/hello.txt")
+    run_id = run.info.run_id
+    for uri in [f"runs:/{run_id}/dir/hello.txt", f"{run.info.artifact_uri}/dir/hello.txt"]:
+        assert mlflow.artifacts.load_text(uri) == "hello"
+    assert [file.path for file in mlflow.artifacts.list_artifacts(f"runs:/{run_id}/dir")] == ["dir/hello.txt"]
+
+
+def test_a_file_is_replaced_and_deleted(run):
+    mlflow.log_text("one", "f.txt")
+    mlflow.log_text("two", "f.txt")
+    repository = mlflow.store.artifact.artifact_repository_registry.get_artifact_repository(run.info.artifact_uri)
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/f.txt") == "two"
+    repository.delete_artifacts("f.txt")
+    assert paths(run) == []
+
+
+def test_a_large_file_comes_back_whole(run, tmp_path):
+    block = os.urandom(1 << 20)
+    (tmp_path / "large.bin").write_bytes(block * 64)
+    mlflow.log_artifact(str(tmp_path / "large.bin"))
+    local = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="large.bin")
+    with open(local, "rb") as file:
+        assert all(file.read(1 << 20) == block for _ in range(64))
+        assert not file.read(1)
+
+
+def test_the_client_falls_back_when_it_is_told_to_upload_in_parts(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "true")
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1024")
+    (tmp_path / "parts.bin").write_bytes(b"x" * 5000)
+    mlflow.log_artifact(str(tmp_path / "parts.bin"))
+    assert paths(run) == [("parts.bin", False, 5000)]
+
+
+def test_what_is_not_there_is_said_at_once(run):
+    started = time.monotonic()
+    with pytest.raises((MlflowException, OSError)):
+        mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="nope.txt")
+    assert time.monotonic() - started < 5
+
+
+def test_tables_and_figures_are_artifacts(run):
+    mlflow.log_table({"q": ["a", "b"], "n": [1, 2]}, "table.json")
+    mlflow.log_table({"q": ["c"], "n": [3]}, "table.json")
+    loaded = mlflow.load_table("table.json", run_ids=[run.info.run_id])
+    assert list(loaded["q"]) == ["a", "b", "c"]
+    tags = MlflowClient().get_run(run.info.run_id).data.tags
+    assert json.loads(tags["mlflow.loggedArtifacts"]) == [{"path": "table.json", "type": "table"}]
+
+
+def test_artifacts_outlive_a_killed_server(own_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", own_server.url)
+    mlflow.set_experiment("killed")
+    with mlflow.start_run() as run:
+        mlflow.log_text("kept", "f.txt")
+        own_server.stop(kill=True)
+        own_server.start()
+        assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/f.txt") == "kept"
