@@ -15,6 +15,10 @@ from sklearn.datasets import load_diabetes
 from sklearn.ensemble import GradientBoostingRegressor
 
 
+# Skops loads trees only for those who say that they trust them; the requirements are given, because finding them takes seconds.
+LOGGING = {"skops_trusted_types": ["sklearn.tree._tree.Tree"], "pip_requirements": ["scikit-learn"]}
+
+
 @pytest.fixture(autouse=True)
 def tracking(url):
     """Client and fluent API speak to the server; nothing is left active for the next test."""
@@ -268,7 +272,7 @@ def test_a_model_is_logged_and_loaded(client, experiment, diabetes, named, seria
     with mlflow.start_run() as active:
         mlflow.log_metric("val_mae", 1.0)
         logged = mlflow.sklearn.log_model(
-            model, input_example=features.head(3), serialization_format=serialization, **named
+            model, input_example=features.head(3), serialization_format=serialization, **named, **LOGGING
         )
     run_id = active.info.run_id
     run = client.get_run(run_id)
@@ -285,7 +289,7 @@ def test_logged_models_are_searched_tagged_and_deleted(client, experiment, diabe
     for depth in (1, 2, 3):
         model = GradientBoostingRegressor(n_estimators=3, max_depth=depth).fit(features, target)
         with mlflow.start_run():
-            info = mlflow.sklearn.log_model(model, name=f"depth-{depth}", params={"depth": depth})
+            info = mlflow.sklearn.log_model(model, name=f"depth-{depth}", params={"depth": depth}, **LOGGING)
             mlflow.log_metric("mae", 10.0 - depth, model_id=info.model_id)
     ids = [experiment.experiment_id]
 

@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Router<House> {
         .route("/logged-models/{model_id}", get(get_by_id).patch(finalize).delete(remove))
         .route("/logged-models/{model_id}/params", post(log_params))
         .route("/logged-models/{model_id}/tags", patch(set_tags))
-        .route("/logged-models/{model_id}/tags/{tag_key}", delete(delete_tag))
+        .route("/logged-models/{model_id}/tags/{*tag_key}", delete(delete_tag))
         .route("/runs/outputs", post(log_outputs))
 }
 
