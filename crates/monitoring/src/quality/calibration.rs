@@ -45,6 +45,8 @@ fn bin_of(p: f64, bins: usize) -> usize {
 
 /// The 95 % interval of the calibration error: a Poisson bootstrap with weights from the prediction ids. The error of a resample is
 /// too large by about as much as the error of the sample is, so the quantiles are mirrored at the estimate (the basic bootstrap).
+/// Near perfect calibration that is not enough, as the error of a sample cannot be zero: the lower bound is zero unless
+/// [`is_rejected`].
 pub(super) fn interval(scores: &[f64], truths: &[f64], ids: &[&str]) -> Option<(f64, f64)> {
     if scores.len() < 2 || ids.len() != scores.len() {
         return None;
@@ -74,5 +76,30 @@ pub(super) fn interval(scores: &[f64], truths: &[f64], ids: &[&str]) -> Option<(
         .collect();
     errors.sort_unstable_by(f64::total_cmp);
     let mirrored = |p: f64| (2.0 * estimate - quantile(&errors, p)).clamp(0.0, 1.0);
-    (!errors.is_empty()).then(|| (mirrored(0.975).min(estimate), mirrored(0.025).max(estimate)))
+    let low = if is_rejected(scores, truths) { mirrored(0.975).min(estimate) } else { 0.0 };
+    (!errors.is_empty()).then(|| (low, mirrored(0.025).max(estimate)))
+}
+
+/// True if perfect calibration is rejected at 5 %: the gaps of the bins, squared, in units of the variance that the probabilities
+/// themselves say they have. A bin with a variance below 1 is joined to the next.
+fn is_rejected(scores: &[f64], truths: &[f64]) -> bool {
+    let mut sums = [(0.0, 0.0); BINS];
+    for (p, y) in scores.iter().zip(truths) {
+        let (gap, variance) = &mut sums[bin_of(*p, BINS)];
+        *gap += p - y;
+        *variance += (p * (1.0 - p)).max(0.0);
+    }
+    let (mut statistic, mut degrees) = (0.0, 0.0);
+    let mut held = (0.0, 0.0);
+    for (gap, variance) in sums {
+        held = (held.0 + gap, held.1 + variance);
+        if held.1 >= 1.0 {
+            statistic += held.0 * held.0 / held.1;
+            degrees += 1.0;
+            held = (0.0, 0.0);
+        }
+    }
+    // what is left over is too certain of itself for the chi-square distribution: wrong is wrong
+    let certain = held.0 * held.0 > 16.0 * held.1.max(0.25);
+    certain || crate::special::chi_square_sf(statistic, degrees) <= 0.05
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use kernel::frame::{Cell, Column, Frame};
+use rondo_monitoring::effect;
 use rondo_monitoring::monitor::Monitor;
 use rondo_monitoring::profile::Profile;
 use rondo_monitoring::report::{ColumnDrift, Kind, Status};
+use rondo_monitoring::twosample::{chi_square, pool_rare};
 use rondo_monitoring::window::evaluate;
 
 use crate::support::{Dice, due, rows};
@@ -70,24 +72,51 @@ fn alarms(windows: &[Vec<ColumnDrift>]) -> (usize, usize) {
 
 #[test]
 fn false_alarms_stay_below_one_in_a_hundred_feature_windows() {
+    let (mut rejected, mut tests) = ([0; COLUMNS.len()], 0);
     for (n_reference, n, count) in
         [(20_000, 200, 60), (1_000, 200, 60), (1_000, 1_000, 40), (20_000, 1_000, 40), (300, 2_000, 30)]
     {
         // several references: the noise of one is shared by all windows that are compared with it
-        let (mut bad, mut all, mut rejected, mut tests) = (0, 0, 0, 0);
+        let (mut bad, mut all) = (0, 0);
         for round in 0..4 {
             let mut dice = Dice(1_000 * round + n as u64 + n_reference as u64);
             let windows = windows(&mut dice, n_reference, n, count / 2, 0.0);
             let (more, of) = alarms(&windows);
             (bad, all) = (bad + more, all + of);
-            rejected += windows.iter().flatten().filter(|column| column.p_value.is_some_and(|p| p <= 0.01)).count();
-            tests += windows.iter().flatten().count();
+            tests += windows.len();
+            for window in &windows {
+                for (rejected, column) in rejected.iter_mut().zip(window) {
+                    *rejected += usize::from(column.p_value.is_some_and(|p| p <= 0.01));
+                }
+            }
         }
-        let share = bad as f64 / all as f64;
-        let level = rejected as f64 / tests as f64;
-        println!("{n_reference} v {n}: {share:.4} alarms, {level:.4} of tests at 0.01");
-        assert!(share <= 0.01, "{n_reference} v {n}: {bad} of {all}");
-        assert!(level <= 0.025, "{n_reference} v {n}: {rejected} of {tests} tests reject at 0.01");
+        println!("{n_reference} v {n}: {bad} alarms in {all} feature-windows");
+        assert!(bad as f64 <= 0.01 * all as f64, "{n_reference} v {n}: {bad} of {all}");
+    }
+    println!("of {tests} tests at 0.01 reject: {COLUMNS:?} {rejected:?}");
+    for (name, rejected) in COLUMNS.iter().zip(rejected) {
+        // windows that share a reference share its noise, so the count spreads more than that of independent tests
+        assert!(rejected as f64 <= 0.035 * tests as f64, "{name}: {rejected} of {tests} tests reject at 0.01");
+    }
+}
+
+#[test]
+fn the_pooled_test_of_a_long_tail_holds_its_level() {
+    let mut dice = Dice(4);
+    let tail: Vec<f64> = (1..=200).map(|rank| 1.0 / f64::from(rank)).collect();
+    for (n_reference, n) in [(20_000, 200), (1_000, 200), (300, 2_000)] {
+        let mut rejected = 0;
+        for _ in 0..600 {
+            let [before, now] = [n_reference, n].map(|n| {
+                let mut counts = vec![0_u64; 200];
+                (0..n).for_each(|_| counts[dice.pick(&tail)] += 1);
+                counts
+            });
+            let (before, now) = pool_rare(&before, &now, effect::LEAST_EXPECTED);
+            rejected += u32::from(chi_square(&before, &now).unwrap().p_value <= 0.01);
+        }
+        // 1 % is 6; 14 is more than three standard deviations above
+        assert!((1..=14).contains(&rejected), "{n_reference} v {n}: {rejected} of 600");
     }
 }
 

@@ -5,6 +5,7 @@
 mod golden;
 mod level;
 mod paired;
+mod rules;
 mod support;
 mod tables;
 mod window;
