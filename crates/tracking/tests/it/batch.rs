@@ -1,3 +1,5 @@
+//! Batches: what goes in together, what is refused together.
+
 use testkit::on_both;
 use tracking::batch::{self, Batch};
 use tracking::metric::Metric;

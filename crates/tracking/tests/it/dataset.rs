@@ -1,3 +1,5 @@
+//! Datasets as inputs of runs.
+
 use testkit::on_both;
 use tracking::dataset::{self, DatasetInput};
 use tracking::{MIGRATIONS, experiment};

@@ -1,3 +1,5 @@
+//! Experiments: ids, names, tags, the bin.
+
 use testkit::on_both;
 use tracking::{MIGRATIONS, Pair, Stage, experiment, run};
 

@@ -1,3 +1,5 @@
+//! Logged models: their life, their metrics, searching them.
+
 use db::Db;
 use testkit::on_both;
 use tracking::batch::{self, Batch};

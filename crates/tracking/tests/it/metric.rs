@@ -1,3 +1,5 @@
+//! Metrics: the latest point, histories, samples.
+
 use db::Db;
 use testkit::on_both;
 use tracking::metric::{self, Metric};

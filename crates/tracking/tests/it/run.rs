@@ -1,3 +1,5 @@
+//! Runs: their life, params and tags.
+
 use testkit::on_both;
 use tracking::run::{Change, NewRun, Status};
 use tracking::{MIGRATIONS, Pair, Stage, param, run, tag};

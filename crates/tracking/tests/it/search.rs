@@ -1,3 +1,5 @@
+//! Searching runs and experiments: filters, orders, pages.
+
 use db::Db;
 use testkit::on_both;
 use tracking::batch::{self, Batch};

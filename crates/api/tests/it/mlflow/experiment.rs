@@ -1,3 +1,5 @@
+//! Experiments on the wire.
+
 use serde_json::json;
 
 use super::{get, ok, refused};

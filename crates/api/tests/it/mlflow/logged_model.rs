@@ -1,3 +1,5 @@
+//! Logged models on the wire.
+
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Metrics and histories on the wire.
+
 use serde_json::{Value, json};
 
 use super::{a_run, get, ok};

@@ -1,3 +1,5 @@
+//! Runs, batches and searches on the wire.
+
 use serde_json::{Value, json};
 
 use super::{a_run, get, ok, refused};
