@@ -1,5 +1,5 @@
 //! The cost of logging on the prediction path: one row, and a batch of a thousand. Run with `cargo bench -p rondo-telemetry`.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::sync::Arc;
 

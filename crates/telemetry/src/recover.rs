@@ -48,7 +48,8 @@ pub(crate) fn recover(dir: &Path, wal_dir: &Path, entries: &[Converted], options
         buffer: Vec::new(),
     };
     take_entries(&mut state, entries);
-    take_ids(&mut state, remembered::read(dir, options.remembered_ids)?);
+    let ids = remembered::read(dir, options.remembered_ids, &state.index.segments)?;
+    take_ids(&mut state, ids);
     for (position, (number, path)) in waiting.iter().enumerate() {
         if position > 0 {
             let next = Open::new(Segment::peek(*number, path)?);

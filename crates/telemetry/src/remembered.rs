@@ -1,6 +1,7 @@
 //! The ids of converted segments, kept beside the manifest so that a repeat is recognised after a restart too. Losing such a file
 //! loses nothing but that.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -34,10 +35,15 @@ pub(crate) fn write(dir: &Path, segment: u64, ids: &Ids) -> Result<(), Error> {
     fs::write(&path, &buffer).map_err(io_error("writing", &path))
 }
 
-/// Reads the newest id lists up to a number of ids, oldest first.
-pub(crate) fn read(dir: &Path, limit: usize) -> Result<Vec<Ids>, Error> {
+/// Reads the newest id lists up to a number of ids, oldest first. A list whose segment is not converted is left out: that segment
+/// will be replayed, and must find its ids unknown.
+pub(crate) fn read(dir: &Path, limit: usize, converted: &BTreeSet<u64>) -> Result<Vec<Ids>, Error> {
     let mut lists = Vec::new();
+    let number = |path: &Path| path.file_stem()?.to_str()?.parse().ok();
     for path in within(dir, limit)?.0 {
+        if number(&path).is_none_or(|segment: u64| !converted.contains(&segment)) {
+            continue;
+        }
         let bytes = fs::read(&path).map_err(io_error("reading", &path))?;
         let Next::Frame(payload, _) = framing::next(&bytes, 0) else {
             tracing::warn!(telemetry.ids = %path.display(), "an id list is damaged: repeats of its predictions are found at reading only");
