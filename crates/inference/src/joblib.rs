@@ -7,7 +7,7 @@ use crate::LoadError;
 
 /// Uncompressed models may be this many times larger than their file; real ones reach about ten.
 const RATIO: usize = 100;
-const FLOOR: usize = 16 << 20;
+const FLOOR: usize = 4 << 20;
 
 /// How a file begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

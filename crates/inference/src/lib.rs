@@ -16,6 +16,7 @@ mod error;
 mod head;
 mod histogram;
 mod joblib;
+mod json;
 mod loader;
 mod mlmodel;
 mod model;

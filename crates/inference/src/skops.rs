@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
-
 use crate::LoadError;
 use crate::archive::Archive;
 use crate::array::{Array, Data, Dtype};
+use crate::json::Json;
 use crate::node::{Document, Id, Node, Object};
 use crate::npy;
 use crate::pickle::scalar_node;
@@ -20,7 +19,7 @@ const MAX_DEPTH: usize = 128;
 pub(crate) fn read<'a>(file: &'a str, bytes: &'a [u8], budget: usize) -> Result<Document<'a>, LoadError> {
     let mut archive = Archive::open(file, bytes, budget)?;
     let schema = archive.read("schema.json")?;
-    let schema: Value =
+    let schema: Json<'_> =
         serde_json::from_slice(&schema).map_err(|error| LoadError::damaged(file, format!("schema.json: {error}")))?;
     let mut reader = Reader { file, archive, document: Document::default(), arrays: HashMap::new() };
     let root = reader.node(&schema, 0)?;
@@ -36,8 +35,6 @@ struct Reader<'a> {
     arrays: HashMap<String, Id>,
 }
 
-type Fields = Map<String, Value>;
-
 impl<'a> Reader<'a> {
     fn damaged(&self, what: impl Into<String>) -> LoadError {
         LoadError::damaged(self.file, what)
@@ -47,12 +44,14 @@ impl<'a> Reader<'a> {
         self.document.add(node).map_err(|_| LoadError::limit(self.file, "too many values"))
     }
 
-    fn node(&mut self, value: &Value, depth: usize) -> Result<Id, LoadError> {
-        let Value::Object(fields) = value else { return Err(self.damaged("a node of schema.json is no object")) };
+    fn node(&mut self, fields: &Json<'_>, depth: usize) -> Result<Id, LoadError> {
+        if !matches!(fields, Json::Map(_)) {
+            return Err(self.damaged("a node of schema.json is no object"));
+        }
         if depth > MAX_DEPTH {
             return Err(LoadError::limit(self.file, "schema.json is nested too deep"));
         }
-        let loader = text(fields, "__loader__").unwrap_or_default();
+        let loader = fields.text("__loader__").unwrap_or_default();
         let depth = depth + 1;
         let id = match loader {
             "JsonNode" => self.json(fields)?,
@@ -76,7 +75,7 @@ impl<'a> Reader<'a> {
             // no version of skops writes it; following it would let a small file describe a huge model
             "CachedNode" => return Err(self.damaged("cached nodes are not read")),
             "BytesNode" | "BytearrayNode" => {
-                let contents = self.archive.read(text(fields, "file").unwrap_or_default())?;
+                let contents = self.archive.read(fields.text("file").unwrap_or_default())?;
                 self.add(Node::Bytes(contents))?
             }
             _ => self.object(fields, depth)?,
@@ -85,52 +84,49 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, truth value, text or null, written as JSON inside JSON.
-    fn json(&mut self, fields: &Fields) -> Result<Id, LoadError> {
-        let content = text(fields, "content").ok_or_else(|| self.damaged("a JsonNode has no content"))?;
+    fn json(&mut self, fields: &Json<'_>) -> Result<Id, LoadError> {
+        let content = fields.text("content").ok_or_else(|| self.damaged("a JsonNode has no content"))?;
         let node = match content {
             "NaN" => Node::Float(f64::NAN),
             "Infinity" => Node::Float(f64::INFINITY),
             "-Infinity" => Node::Float(f64::NEG_INFINITY),
-            _ => match serde_json::from_str::<Value>(content) {
-                Ok(Value::Null) => Node::None,
-                Ok(Value::Bool(value)) => Node::Bool(value),
-                Ok(Value::String(value)) => Node::Text(Cow::Owned(value)),
-                Ok(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
-                    (Some(value), _) => Node::Int(value),
-                    (None, Some(value)) if number.is_f64() => Node::Float(value),
-                    _ => Node::Opaque,
-                },
-                Ok(Value::Array(_) | Value::Object(_)) => Node::Opaque,
+            _ => match serde_json::from_str::<Json<'_>>(content) {
+                Ok(Json::Null) => Node::None,
+                Ok(Json::Bool(value)) => Node::Bool(value),
+                Ok(Json::Text(value)) => Node::Text(Cow::Owned(value.into_owned())),
+                Ok(Json::Int(value)) => Node::Int(value),
+                Ok(Json::Float(value)) => Node::Float(value),
+                Ok(Json::List(_) | Json::Map(_)) => Node::Opaque,
                 Err(error) => return Err(self.damaged(format!("a JsonNode: {error}"))),
             },
         };
         self.add(node)
     }
 
-    fn members(&mut self, fields: &Fields, depth: usize) -> Result<Vec<Id>, LoadError> {
+    fn members(&mut self, fields: &Json<'_>, depth: usize) -> Result<Vec<Id>, LoadError> {
         match fields.get("content") {
-            Some(Value::Array(members)) => members.iter().map(|member| self.node(member, depth)).collect(),
+            Some(Json::List(members)) => members.iter().map(|member| self.node(member, depth)).collect(),
             _ => Err(self.damaged("a list of schema.json has no content")),
         }
     }
 
-    fn dict(&mut self, fields: &Fields, depth: usize) -> Result<Id, LoadError> {
-        let Some(Value::Object(content)) = fields.get("content") else {
+    fn dict(&mut self, fields: &Json<'_>, depth: usize) -> Result<Id, LoadError> {
+        let Some(Json::Map(content)) = fields.get("content") else {
             return Err(self.damaged("a dict of schema.json has no content"));
         };
         let mut pairs = Vec::with_capacity(content.len());
         for (key, value) in content {
             // a key of another type stands here as its text: `Document::as_int` reads it back
-            let key = self.add(Node::Text(Cow::Owned(key.clone())))?;
+            let key = self.add(Node::Text(Cow::Owned(key.clone().into_owned())))?;
             pairs.push((key, self.node(value, depth)?));
         }
         self.add(Node::Dict(pairs))
     }
 
-    fn array(&mut self, fields: &Fields, depth: usize) -> Result<Id, LoadError> {
-        match text(fields, "type") {
+    fn array(&mut self, fields: &Json<'_>, depth: usize) -> Result<Id, LoadError> {
+        match fields.text("type") {
             Some("numpy") => {
-                let entry = text(fields, "file").ok_or_else(|| self.damaged("an array has no file"))?;
+                let entry = fields.text("file").ok_or_else(|| self.damaged("an array has no file"))?;
                 if let Some(id) = self.arrays.get(entry) {
                     return Ok(*id);
                 }
@@ -151,7 +147,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Object arrays are nested lists with a shape beside them.
-    fn object_array(&mut self, fields: &Fields, depth: usize) -> Result<Id, LoadError> {
+    fn object_array(&mut self, fields: &Json<'_>, depth: usize) -> Result<Id, LoadError> {
         let shape = fields.get("shape").ok_or_else(|| self.damaged("an object array has no shape"))?;
         let shape = self.node(shape, depth)?;
         let sides = self.document.members(shape).unwrap_or_default();
@@ -170,7 +166,7 @@ impl<'a> Reader<'a> {
     }
 
     /// skops writes an element type as an empty array of it.
-    fn dtype(&mut self, fields: &Fields, depth: usize) -> Result<Id, LoadError> {
+    fn dtype(&mut self, fields: &Json<'_>, depth: usize) -> Result<Id, LoadError> {
         let content = fields.get("content").ok_or_else(|| self.damaged("an element type has no content"))?;
         let id = self.node(content, depth)?;
         let node = match self.document.get(id) {
@@ -180,13 +176,14 @@ impl<'a> Reader<'a> {
         self.add(node)
     }
 
-    fn slice(&mut self, fields: &Fields) -> Result<Id, LoadError> {
+    fn slice(&mut self, fields: &Json<'_>) -> Result<Id, LoadError> {
         let mut args = Vec::with_capacity(3);
         for name in ["start", "stop", "step"] {
-            let part = fields.get("content").and_then(|content| content.get(name)).unwrap_or(&Value::Null);
+            let part = fields.get("content").and_then(|content| content.get(name)).unwrap_or(&Json::Null);
             let node = match part {
-                Value::String(text) => Node::Text(Cow::Owned(text.clone())),
-                other => other.as_i64().map_or(Node::None, Node::Int),
+                Json::Text(text) => Node::Text(Cow::Owned(text.clone().into_owned())),
+                Json::Int(index) => Node::Int(*index),
+                _ => Node::None,
             };
             args.push(self.add(node)?);
         }
@@ -195,7 +192,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Objects with a state, and whatever loader we have no use for: a class by name, its parts if they are nodes.
-    fn object(&mut self, fields: &Fields, depth: usize) -> Result<Id, LoadError> {
+    fn object(&mut self, fields: &Json<'_>, depth: usize) -> Result<Id, LoadError> {
         let class = self.add(Node::Class(class_name(fields).into()))?;
         let mut object = Object { class, ..Object::default() };
         if let Some(args) = fields.get("__reduce__").and_then(|reduce| reduce.get("args")) {
@@ -209,12 +206,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn text<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
-    fields.get(name).and_then(Value::as_str)
-}
-
-fn class_name(fields: &Fields) -> String {
-    let module = text(fields, "__module__").unwrap_or("?");
-    let class = text(fields, "__class__").unwrap_or("?");
+fn class_name(fields: &Json<'_>) -> String {
+    let module = fields.text("__module__").unwrap_or("?");
+    let class = fields.text("__class__").unwrap_or("?");
     if module.len() + class.len() > 1024 { "?".to_owned() } else { format!("{module}.{class}") }
 }

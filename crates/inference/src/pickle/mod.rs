@@ -19,7 +19,7 @@ const MAX_NESTING: usize = 8;
 
 /// A memo makes a copy cost a few bytes of file: what is copied in all is bounded by a multiple of the file.
 const COPY_FACTOR: usize = 8;
-const COPY_FLOOR: usize = 16 << 20;
+const COPY_FLOOR: usize = 1 << 20;
 const MAX_NAME: usize = 1024;
 
 /// What a pickle turned out to be.

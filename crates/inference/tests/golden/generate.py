@@ -462,6 +462,21 @@ def histograms():
     case("hgbr_codes", model, rows, ("joblib", "skops"), exact=True)
 
 
+def bench():
+    """The size of the benchmark: 200 trees of depth 4 over 20 features. What prediction does not read is zeroed, to pack well."""
+    big = pd.DataFrame(RNG.normal(size=(2000, 20)), columns=[f"f{i}" for i in range(20)])
+    target = big["f0"] * 2 + np.sin(big["f1"]) + big["f2"] * big["f3"]
+    model = GradientBoostingRegressor(n_estimators=200, max_depth=4, random_state=0).fit(big.round(2), target)
+    for estimator in model.estimators_.ravel():
+        state = estimator.tree_.__getstate__()
+        for name in ("impurity", "n_node_samples", "weighted_n_node_samples"):
+            state["nodes"][name] = 0
+        estimator.tree_.__setstate__(state)
+        estimator.random_state = 0
+    model.train_score_ = None
+    case("bench_gbr", model, big.iloc[:25].round(3), ("zlib",), exact=True)
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
@@ -470,6 +485,8 @@ def main():
     linear()
     pipelines()
     histograms()
+    if VERSION >= (1, 9):
+        bench()
     versions = {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "skops": skops.__version__, "joblib": joblib.__version__}
     text = json.dumps({"versions": versions, "cases": CASES}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     (OUT / "cases.json").write_text(text.replace('{"name"', '\n{"name"'), encoding="utf-8")
