@@ -69,13 +69,15 @@ pub(crate) async fn missing(house: &House, name: String) -> Error {
     }
 }
 
-/// The id of a request: what the caller sent, if it can be repeated in a header and is not too long.
-pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+/// The id that the caller gave to its request, if it can be repeated in a header and is not too long.
+pub(crate) fn given_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     const LONGEST: usize = 128;
-    match headers.get(&REQUEST_ID) {
-        Some(id) if !id.is_empty() && id.len() <= LONGEST => id.clone(),
-        _ => header(&kernel::id::new()),
-    }
+    headers.get(&REQUEST_ID).filter(|id| !id.is_empty() && id.len() <= LONGEST).cloned()
+}
+
+/// The id of a request: the caller's or a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    given_request_id(headers).unwrap_or_else(|| header(&kernel::id::new()))
 }
 
 /// A text as a header; text that no header may hold becomes empty.
@@ -93,6 +95,9 @@ pub(crate) struct MediaType {
 
 impl MediaType {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
+        if headers.get(CONTENT_TYPE).is_some_and(|value| value == "application/json") {
+            return Self { essence: "application/json".to_owned(), parameters: Vec::new() };
+        }
         let text =
             headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
         let mut parts = text.split(';').map(str::trim);

@@ -1,5 +1,6 @@
 //! Everything that is wired together in one process: the state behind every handler.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -24,9 +25,13 @@ pub struct Parts {
     pub logs_dir: PathBuf,
 }
 
-/// One process's parts; cheap to clone.
+/// One process's parts; cheap to clone: every request clones it several times on its way to a handler.
 #[derive(Clone, Debug)]
-pub struct House {
+pub struct House(Arc<Rooms>);
+
+/// What is behind a [`House`].
+#[derive(Debug)]
+pub struct Rooms {
     /// Metadata.
     pub db: db::Db,
     /// Artifacts and Parquet.
@@ -39,15 +44,24 @@ pub struct House {
     pub clock: Clock,
     /// Where the steps of pipelines write what they print.
     pub logs_dir: Arc<Path>,
-    base_url: Arc<OnceLock<String>>,
-    nudge: Arc<Notify>,
+    base_url: OnceLock<String>,
+    nudge: Notify,
+}
+
+impl Deref for House {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.0
+    }
 }
 
 impl House {
     /// Wires the parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { db, blob, log, fleet, clock, logs_dir } = parts;
-        Self { db, blob, log, fleet, clock, logs_dir: logs_dir.into(), base_url: Arc::default(), nudge: Arc::default() }
+        let (base_url, nudge) = (OnceLock::new(), Notify::new());
+        Self(Arc::new(Rooms { db, blob, log, fleet, clock, logs_dir: logs_dir.into(), base_url, nudge }))
     }
 
     /// The context of one unit of work, now.

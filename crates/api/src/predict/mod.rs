@@ -27,38 +27,45 @@ pub fn routes() -> Router<House> {
 }
 
 async fn predict(State(house): State<House>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
-    let request_id = scoring::request_id(&headers);
     match answered(&house, &name, &headers, body).await {
-        Ok((version, body)) => {
+        Ok(done) => {
+            // a request without an id of its own goes by that of its first prediction
+            let request_id = scoring::given_request_id(&headers).unwrap_or(done.first_id);
             let head = [
                 (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-                (scoring::VERSION, version),
+                (scoring::VERSION, done.version),
                 (scoring::REQUEST_ID, request_id),
             ];
-            (head, body).into_response()
+            (head, done.body).into_response()
         }
-        Err(error) => Refusal { error, request_id }.into_response(),
+        Err(error) => Refusal { error, request_id: scoring::request_id(&headers) }.into_response(),
     }
 }
 
-async fn answered(
-    house: &House,
-    name: &str,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<(HeaderValue, Vec<u8>), error::Error> {
+/// A body and what goes into the headers.
+struct Done {
+    version: HeaderValue,
+    first_id: HeaderValue,
+    body: Vec<u8>,
+}
+
+async fn answered(house: &House, name: &str, headers: &HeaderMap, body: Body) -> Result<Done, error::Error> {
     let media = MediaType::of(headers);
     if !(media.essence.is_empty() || media.is_json()) || media.parameter("charset").is_some_and(|set| set != "utf-8") {
         return Err(error::Error::MediaType(media.essence));
     }
     let body = scoring::read(house, headers, body).await?;
-    let done = scoring::run(house, name, body.len(), move |call| work(call, &body)).await?;
-    Ok(done)
+    Ok(scoring::run(house, name, body.len(), move |call| work(call, &body)).await?)
 }
 
 /// Decode, run, log, encode: on the thread that the fleet chose.
-fn work(call: &Call, body: &[u8]) -> Result<(HeaderValue, Vec<u8>), Error> {
-    let request = request::decode(call.live(), body)?;
+fn work(call: &Call, body: &[u8]) -> Result<Done, Error> {
+    let live = call.live();
+    let request = request::decode(live, body)?;
     let answer = call.predict(request.batch)?;
-    Ok((scoring::header(call.live().version()), answer::encode(call.live(), &answer, request.probabilities)))
+    Ok(Done {
+        version: scoring::header(live.version()),
+        first_id: scoring::header(answer.ids.first().map_or("", String::as_str)),
+        body: answer::encode(live, &answer, request.probabilities),
+    })
 }
