@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use kernel::clock::Clock;
 use kernel::ctx::{Ctx, Principal};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What a house is made of.
 #[derive(Debug)]
@@ -89,8 +90,8 @@ impl House {
         self.nudge.notify_waiters();
     }
 
-    /// Resolves at the next nudge.
-    pub async fn nudged(&self) {
-        self.nudge.notified().await;
+    /// Resolves at the next nudge after this call, even if it is awaited later.
+    pub fn nudged(&self) -> Notified<'_> {
+        self.nudge.notified()
     }
 }

@@ -39,7 +39,7 @@ async fn react(house: &House, reaction: &'static reaction::Reaction, mut shutdow
                 continue;
             }
             Err(error) => {
-                tracing::error!(reaction.name = reaction.name, %error, "a reaction failed and will be tried again")
+                tracing::error!(reaction.name = reaction.name, %error, "a reaction failed and will be tried again");
             }
         }
         tokio::select! {

@@ -81,7 +81,7 @@ async fn one(State(house): State<House>, Caller(who): Caller, Path(name): Path<S
         .read(move |tx| {
             let model = registry::model::get(tx, &ctx, &name)?;
             let versions = versions(tx, &ctx, &name)?;
-            let versions = versions.iter().map(|one| version(tx, &ctx, one)).collect::<Result<Vec<_>, _>>()?;
+            let versions: Vec<Value> = versions.iter().map(|one| version(tx, &ctx, one)).collect();
             let verdicts: Vec<Value> = registry::verdict::list(tx, &ctx, &name, MANY)?.iter().map(verdict).collect();
             Ok::<_, conductor::Error>(json!({
                 "name": model.name, "description": model.description, "versions": versions, "verdicts": verdicts,
@@ -94,17 +94,17 @@ async fn one(State(house): State<House>, Caller(who): Caller, Path(name): Path<S
 }
 
 /// A version, with what its run says about its training.
-pub(super) fn version(tx: &mut Tx<'_>, ctx: &Ctx, version: &Version) -> Result<Value, conductor::Error> {
+pub(super) fn version(tx: &mut Tx<'_>, ctx: &Ctx, version: &Version) -> Value {
     let run_id = version.run_id.as_deref().filter(|id| !id.is_empty());
     let run = run_id.and_then(|id| tracking::run::get(tx, ctx, id).ok());
     let trained_until = run.and_then(|run| {
         run.tags.into_iter().find(|tag| tag.key == conductor::evaluation::TRAINED_UNTIL_TAG).map(|tag| tag.value)
     });
-    Ok(json!({
+    json!({
         "version": version.version, "stage": version.stage.to_string(), "aliases": version.aliases,
         "run_id": version.run_id, "source": version.source, "status": version.status,
         "description": version.description, "created_us": version.created_ms * 1_000, "trained_until": trained_until,
-    }))
+    })
 }
 
 /// A verdict with its evidence.

@@ -29,7 +29,7 @@ async fn one(State(house): State<House>, Caller(who): Caller, Path((name, versio
         .db
         .read(move |tx| {
             let found = registry::version::get(tx, &ctx, &name, &version)?;
-            model::version(tx, &ctx, &found)
+            Ok::<_, registry::Error>(model::version(tx, &ctx, &found))
         })
         .await?;
     Ok(Json(shown))
