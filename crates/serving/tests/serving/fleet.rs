@@ -7,7 +7,7 @@ use kernel::error::{Classified as _, Kind};
 use kernel::frame::{Column, Frame};
 use serving::{Batch, Call, Error, Fleet, Options, State};
 
-use crate::support::{Ground, ground, loaded};
+use crate::support::{Ground, ground, ground_with, loaded};
 
 #[expect(clippy::unwrap_used, reason = "the columns are even")]
 fn row(rows: usize) -> Frame {
@@ -91,6 +91,26 @@ async fn every_answer_is_in_the_log() {
     assert_eq!(log.counts("d").predictions, 5);
     let status = fleet.status("d").unwrap();
     assert_eq!((status.versions[0].predictions, status.versions[0].buckets.iter().sum::<u64>()), (5, 2));
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_logged_is_not_given() {
+    let full = telemetry::Options { segment_bytes: 1, max_waiting_segments: 1, ..telemetry::Options::default() };
+    let Ground { fleet, log, directory } = ground_with(Options::default(), full).unwrap();
+    fleet.roll("d", loaded("regression-1", "1").unwrap()).await.unwrap();
+    let store = directory.path().join("blob");
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::write(&store, "not a directory").unwrap();
+    let (mut given, mut refused) = (0, None);
+    while refused.is_none() && given < 1_000 {
+        match ask(&fleet, 10, batch(1)).await {
+            Ok(_) => given += 1,
+            Err(error) => refused = Some(error),
+        }
+    }
+    assert_eq!(refused.unwrap().kind(), Kind::Unavailable);
+    assert_eq!(log.counts("d").predictions, given);
+    assert_eq!(fleet.status("d").unwrap().versions[0].predictions, given);
 }
 
 #[tokio::test]

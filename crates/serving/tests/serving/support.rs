@@ -33,14 +33,17 @@ pub(crate) fn loaded(name: &str, version: &str) -> anyhow::Result<Loaded> {
 pub(crate) struct Ground {
     pub(crate) fleet: Fleet,
     pub(crate) log: telemetry::Log,
-    _directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 pub(crate) fn ground(options: Options) -> anyhow::Result<Ground> {
+    ground_with(options, telemetry::Options::default())
+}
+
+pub(crate) fn ground_with(options: Options, log_options: telemetry::Options) -> anyhow::Result<Ground> {
     let directory = tempfile::tempdir()?;
     let blob = blob::Blob::open(&directory.path().join("blob").to_string_lossy())?;
-    let log =
-        telemetry::Log::open(&directory.path().join("log"), blob, Clock::system(), telemetry::Options::default())?;
+    let log = telemetry::Log::open(&directory.path().join("log"), blob, Clock::system(), log_options)?;
     let fleet = Fleet::new(log.clone(), Clock::system(), options);
-    Ok(Ground { fleet, log, _directory: directory })
+    Ok(Ground { fleet, log, directory })
 }
