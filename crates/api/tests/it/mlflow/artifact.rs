@@ -1,3 +1,5 @@
+//! Artifacts on the wire: bytes, ranges, listings, hostile paths, and files that may not change.
+
 use bytes::Bytes;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Method};

@@ -1,3 +1,5 @@
+//! Versions on the wire: their life, where their files may come from, and what the gate answers.
+
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Registered models and aliases on the wire.
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
