@@ -105,13 +105,18 @@ impl Column {
 /// Named columns of equal length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
-    names: Vec<Arc<str>>,
+    names: Arc<[Arc<str>]>,
     columns: Vec<Column>,
 }
 
 impl Frame {
     /// A frame from names and columns of equal length; `None` if the shapes disagree.
     pub fn new(names: Vec<Arc<str>>, columns: Vec<Column>) -> Option<Self> {
+        Self::with_names(names.into(), columns)
+    }
+
+    /// The same from names that many frames share: cloning them costs one count instead of one for each column.
+    pub fn with_names(names: Arc<[Arc<str>]>, columns: Vec<Column>) -> Option<Self> {
         let rows = columns.first().map_or(0, Column::len);
         let even = columns.iter().all(|column| column.len() == rows);
         (even && names.len() == columns.len()).then_some(Self { names, columns })

@@ -35,7 +35,12 @@ pub struct FrameBuilder<'i> {
 impl<'i> FrameBuilder<'i> {
     /// An empty builder.
     pub fn new(inputs: &'i Inputs, rules: Rules) -> Self {
-        let columns = inputs.iter().map(|input| Column::empty(input.kind)).collect();
+        // most requests have one row; longer columns grow by doubling
+        let columns = inputs.iter().map(|input| match input.kind {
+            ColumnKind::Number => Column::Number(Vec::with_capacity(1)),
+            ColumnKind::Text => Column::Text(Vec::with_capacity(1)),
+        });
+        let columns = columns.collect();
         Self { inputs, rules, columns, rows: 0, order: None }
     }
 
@@ -198,7 +203,7 @@ impl<'i> FrameBuilder<'i> {
         if self.rows == 0 {
             return Err(Error::request(self.rules.field, "there are no rows to predict"));
         }
-        Frame::new(self.inputs.names().to_vec(), self.columns).ok_or(Error::Defect)
+        Frame::with_names(self.inputs.names().clone(), self.columns).ok_or(Error::Defect)
     }
 
     fn extra(&self, field: String, place: String, name: &str) -> Error {

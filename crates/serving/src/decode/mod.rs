@@ -37,7 +37,7 @@ pub struct Input {
 #[derive(Clone, Debug)]
 pub struct Inputs {
     columns: Vec<Input>,
-    names: Vec<Arc<str>>,
+    names: Arc<[Arc<str>]>,
     by_name: HashMap<Arc<str>, usize>,
 }
 
@@ -57,7 +57,7 @@ impl Inputs {
     /// These columns.
     pub fn new(columns: impl IntoIterator<Item = Input>) -> Self {
         let columns: Vec<Input> = columns.into_iter().collect();
-        let names: Vec<Arc<str>> = columns.iter().map(|input| input.name.clone()).collect();
+        let names: Arc<[Arc<str>]> = columns.iter().map(|input| input.name.clone()).collect();
         let by_name = names.iter().enumerate().map(|(at, name)| (name.clone(), at)).collect();
         Self { columns, names, by_name }
     }
@@ -83,7 +83,7 @@ impl Inputs {
     }
 
     /// Their names, in order.
-    pub fn names(&self) -> &[Arc<str>] {
+    pub fn names(&self) -> &Arc<[Arc<str>]> {
         &self.names
     }
 
