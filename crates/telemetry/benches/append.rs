@@ -19,7 +19,7 @@ struct Batch {
 }
 
 fn batch(rows: usize, first: u64) -> Batch {
-    let names = (0..FEATURES).map(|n| format!("f{n}").into()).collect();
+    let names: Vec<Arc<str>> = (0..FEATURES).map(|n| format!("f{n}").into()).collect();
     let columns = (0..FEATURES).map(|n| Column::Number((0..rows).map(|row| (row * n) as f64).collect())).collect();
     Batch {
         ids: (0..rows as u64).map(|row| format!("0190b5a4-7c3e-7000-8000-{:012}", first + row)).collect(),

@@ -123,31 +123,34 @@ fn named<T: Copy>(counts: &HashMap<DeploymentNumber, T>, names: &[Arc<str>]) -> 
 }
 
 fn encode_predictions(source: &Source, chunks: &[Arc<Chunk>], encoded: &mut Encoded) -> Result<(), Error> {
-    let mut days: BTreeMap<String, Vec<(&Chunk, Vec<usize>)>> = BTreeMap::new();
+    let mut days: BTreeMap<i64, Vec<(&Chunk, usize)>> = BTreeMap::new();
     for chunk in chunks {
-        let mut rows_of_day: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (row, at_us) in chunk.event_us.iter().enumerate() {
-            rows_of_day.entry(at_us.div_euclid(kernel::clock::DAY_US)).or_default().push(row);
-        }
-        for rows in rows_of_day.into_values() {
-            days.entry(objects::day_of(chunk.event_us[rows[0]])).or_default().push((chunk, rows));
+            days.entry(at_us.div_euclid(kernel::clock::DAY_US)).or_default().push((chunk, row));
         }
     }
-    for (day, rows) in days {
+    for mut rows in days.into_values() {
+        // An id is in a segment once, so the order of acceptance says nothing here, and sorted row groups are skipped.
+        rows.sort_by_key(|(chunk, row)| chunk.event_us[*row]);
+        let (first, last) = (event_us(rows.first()), event_us(rows.last()));
+        let day = objects::day_of(first);
         let path = objects::prediction_path(source, &day, encoded.entry.segment);
-        let times = || rows.iter().flat_map(|(chunk, rows)| rows.iter().map(|&row| chunk.event_us[row]));
         encoded.entry.predictions.push(Arc::new(PredictionFile {
             path: path.clone(),
             deployment: source.deployment.clone(),
             model: source.model.clone(),
             version: source.version.clone(),
-            rows: times().count() as u64,
-            min_event_us: times().min().unwrap_or_default(),
-            max_event_us: times().max().unwrap_or_default(),
+            rows: rows.len() as u64,
+            min_event_us: first,
+            max_event_us: last,
         }));
         encoded.objects.push((path, objects::write_predictions(source, &rows)?));
     }
     Ok(())
+}
+
+fn event_us(row: Option<&(&Chunk, usize)>) -> i64 {
+    row.map_or(0, |(chunk, row)| chunk.event_us[*row])
 }
 
 fn encode_outcomes(table: &OutcomeTable, encoded: &mut Encoded) -> Result<(), Error> {

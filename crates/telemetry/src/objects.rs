@@ -14,7 +14,9 @@ use kernel::frame::{Cell, Column, ColumnKind};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 
 use crate::chunk::{Added, Chunk, Tail, Values};
 use crate::codec::{Picked, Source};
@@ -22,6 +24,8 @@ use crate::key::{self, Key};
 use crate::outcomes::{OutcomeList, Truth};
 use crate::{Error, Schema};
 
+/// Rows that a reader takes or leaves together; a short window of a busy day reads a few of these groups.
+const ROW_GROUP: usize = 8_192;
 /// Features are told apart from our own columns by this prefix.
 const FEATURE: &str = "feature.";
 
@@ -63,8 +67,8 @@ fn plain(name: &str) -> String {
     if plain.len() > 200 { format!("{}~{}", &plain[..120], &kernel::digest::of(name.as_bytes())[..32]) } else { plain }
 }
 
-/// Rows of one source: each chunk with the rows that belong here.
-pub(crate) type Selection<'a> = [(&'a Chunk, Vec<usize>)];
+/// Rows of one source by event time: chunk and row.
+pub(crate) type Selection<'a> = [(&'a Chunk, usize)];
 
 /// Predictions as Parquet.
 pub(crate) fn write_predictions(source: &Source, rows: &Selection<'_>) -> Result<Bytes, Error> {
@@ -77,14 +81,13 @@ pub(crate) fn write_predictions(source: &Source, rows: &Selection<'_>) -> Result
         Field::new("version", DataType::Utf8, false),
         Field::new("score", DataType::Float64, true),
     ];
-    let total = rows.iter().map(|(_, rows)| rows.len()).sum();
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(pick(rows, |chunk, row| chunk.ids.get(row)).map(Some).collect::<StringArray>()),
         instants(pick(rows, |chunk, row| chunk.event_us[row]).collect()),
         instants(pick(rows, |chunk, row| chunk.received_us[row]).collect()),
         Arc::new(UInt32Array::from_iter_values(pick(rows, |chunk, row| chunk.latency_us[row]))),
-        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&*source.model, total))),
-        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&*source.version, total))),
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&*source.model, rows.len()))),
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&*source.version, rows.len()))),
         numbers(pick(rows, |chunk, row| chunk.scores[row])),
     ];
     for (index, (name, kind)) in source.schema.features.iter().enumerate() {
@@ -107,7 +110,7 @@ fn pick<'a, T: 'a>(
     rows: &'a Selection<'a>,
     get: impl Fn(&'a Chunk, usize) -> T + Copy + 'a,
 ) -> impl Iterator<Item = T> + 'a {
-    rows.iter().flat_map(move |(chunk, rows)| rows.iter().map(move |&row| get(chunk, row)))
+    rows.iter().map(move |&(chunk, row)| get(chunk, row))
 }
 
 fn numbers(values: impl Iterator<Item = f64>) -> ArrayRef {
@@ -127,7 +130,10 @@ fn write(fields: Vec<Field>, columns: Vec<ArrayRef>) -> Result<Bytes, Error> {
     let schema = Arc::new(ArrowSchema::new(fields));
     let batch = RecordBatch::try_new(schema.clone(), columns).map_err(|error| internal(&error))?;
     let level = ZstdLevel::try_new(1).map_err(|error| internal(&error))?;
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties)).map_err(|error| internal(&error))?;
     writer.write(&batch).map_err(|error| internal(&error))?;
@@ -143,7 +149,7 @@ pub(crate) fn read_predictions(
     (from_us, until_us): (i64, i64),
 ) -> Result<Option<(Source, Chunk)>, Error> {
     let mut read: Option<(Source, Tail)> = None;
-    for batch in batches(path, bytes)? {
+    for batch in batches(path, bytes, Some((from_us, until_us)))? {
         let view = Predictions::of(path, &batch)?;
         if batch.num_rows() == 0 {
             continue;
@@ -271,7 +277,7 @@ pub(crate) fn write_outcomes(rows: &[(&str, &Truth)]) -> Result<Bytes, Error> {
 /// Outcomes of Parquet again.
 pub(crate) fn read_outcomes(path: &str, bytes: Bytes) -> Result<OutcomeList, Error> {
     let mut rows: Vec<(Key, Truth)> = Vec::new();
-    for batch in batches(path, bytes)? {
+    for batch in batches(path, bytes, None)? {
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| damaged(path, format!("no column {name}")));
         let wrong = || damaged(path, "a column has another type".to_owned());
         let ids = column("prediction_id")?.as_string_opt::<i32>().ok_or_else(wrong)?;
@@ -297,11 +303,27 @@ pub(crate) fn read_outcomes(path: &str, bytes: Bytes) -> Result<OutcomeList, Err
     Ok(OutcomeList::new(rows))
 }
 
-fn batches(path: &str, bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.with_batch_size(65_536).build());
-    let reader = reader.map_err(|error| damaged(path, error.to_string()))?;
-    reader.collect::<Result<_, _>>().map_err(|error| damaged(path, error.to_string()))
+/// The batches of an object; with a range, only the row groups whose event time may lie in it.
+fn batches(path: &str, bytes: Bytes, range: Option<(i64, i64)>) -> Result<Vec<RecordBatch>, Error> {
+    let bad = |error: &dyn std::fmt::Display| damaged(path, error.to_string());
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| bad(&error))?;
+    if let Some(range) = range {
+        let groups = builder.metadata().row_groups().iter().enumerate();
+        let wanted = groups.filter(|(_, group)| may_hold(group, range)).map(|(index, _)| index).collect();
+        builder = builder.with_row_groups(wanted);
+    }
+    let reader = builder.with_batch_size(65_536).build().map_err(|error| bad(&error))?;
+    reader.collect::<Result<_, _>>().map_err(|error| bad(&error))
+}
+
+fn may_hold(group: &RowGroupMetaData, (from_us, until_us): (i64, i64)) -> bool {
+    let event_time = group.columns().iter().find(|column| column.column_path().string() == "event_time");
+    match event_time.and_then(|column| column.statistics()) {
+        Some(Statistics::Int64(known)) => {
+            known.min_opt().is_none_or(|least| *least < until_us) && known.max_opt().is_none_or(|most| *most >= from_us)
+        }
+        _ => true,
+    }
 }
 
 fn damaged(path: &str, reason: String) -> Error {

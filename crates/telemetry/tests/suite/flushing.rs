@@ -94,6 +94,28 @@ async fn rows_are_sorted_and_features_come_back_exactly() {
 }
 
 #[tokio::test]
+async fn a_short_window_of_a_busy_day_is_read_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let busy: Vec<_> = (0..20_000_i64).map(|n| p(&format!("{n:05}"), DAY + (n * 7919) % 20_000)).collect();
+    for some in busy.chunks(1000) {
+        send(&log, "d", "1", some).unwrap();
+    }
+    let windows = [(0, 1), (8_191, 8_193), (5_000, 17_000), (19_999, 30_000), (0, 20_000)];
+    let scan = |(from, until)| Scan { from_us: DAY + from, until_us: DAY + until, ..all("d") };
+    let mut before = Vec::new();
+    for window in windows {
+        before.push(crate::kit::shown(&log.scan(scan(window)).await.unwrap()));
+    }
+    log.flush().await.unwrap();
+    for (window, before) in windows.into_iter().zip(before) {
+        let after = log.scan(scan(window)).await.unwrap();
+        assert_eq!(after.len() as i64, window.1.min(20_000) - window.0);
+        assert_eq!(crate::kit::shown(&after), before);
+    }
+}
+
+#[tokio::test]
 async fn columns_meet_by_name_when_the_features_change() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
@@ -105,7 +127,7 @@ async fn columns_meet_by_name_when_the_features_change() {
             Cell::Text(text) => Column::Text(vec![Some(text.clone())]),
             cell => Column::Number(vec![cell.as_f64().unwrap()]),
         };
-        let names = features.iter().map(|(name, _)| (*name).into()).collect();
+        let names: Vec<Arc<str>> = features.iter().map(|(name, _)| (*name).into()).collect();
         let frame = Frame::new(names, features.iter().map(|(_, cell)| column(cell)).collect()).unwrap();
         let (ids, at) = ([id.to_owned()], [at]);
         let batch = PredictionBatch {
