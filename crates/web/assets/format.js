@@ -33,7 +33,8 @@ const dayMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'shor
 
 export const date = (us) => (us ? dateOf.format(us / 1000) : '–');
 export const dayOf = (us) => dayMonth.format(us / 1000);
-export const span = (from, until) => `${dayOf(from)} – ${date(until)}`;
+/** A window by its days; the end is exclusive. */
+export const span = (from, until) => (until - from > 864e8 ? `${dayOf(from)} – ${date(until - 1)}` : date(from));
 export const iso = (us) => new Date(us / 1000).toISOString();
 
 /** How long, in the largest unit that fits. */
@@ -58,5 +59,5 @@ const METRICS = {
 };
 export const metricName = (metric) => METRICS[metric] ?? metric.replaceAll('_', ' ');
 
-/** `pipeline:x` or `user:ada` as a word. */
-export const actor = (text) => (text ?? '').replace(/^user:/, '').replaceAll(':', ' ');
+/** `person:ada` or `system:conductor` as a word. */
+export const actor = (text) => (text ?? '').replace(/^(person|system):/, '').replaceAll(':', ' ');

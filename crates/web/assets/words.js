@@ -30,15 +30,15 @@ export function value(measure) {
 
 /** What a verdict says, in one sentence. */
 export function evidence(verdict) {
-  const against = verdict.champion ? `version ${verdict.champion}` : 'nothing (the first)';
+    if (!verdict.champion) return `version ${verdict.version} is the first, so there was nothing to compare it with`;
   if (verdict.difference === null || verdict.difference === undefined) {
-    return `version ${verdict.version} against ${against}${verdict.rows ? ` on ${count(verdict.rows)} rows` : ''}`;
+    return `version ${verdict.version} against version ${verdict.champion}${verdict.rows ? ` on ${count(verdict.rows)} rows` : ''}`;
   }
   const { difference, low, high } = verdict;
   return [
     `${metricName(verdict.metric ?? '')} ${difference >= 0 ? 'better' : 'worse'} by `,
     h('b', null, measured(Math.abs(difference), low, high)),
-    ` than ${against}, 95 % [${signed(low, low, high)}, ${signed(high, low, high)}] on ${count(verdict.rows)} labelled rows`,
+    ` than version ${verdict.champion}, 95 % [${signed(low, low, high)}, ${signed(high, low, high)}] on ${count(verdict.rows)} labelled rows`,
   ];
 }
 
@@ -46,29 +46,40 @@ export function empty(title, words, snippet) {
   return h('div', { class: 'card empty' }, h('h3', null, title), h('p', null, words), snippet && h('pre', null, snippet));
 }
 
+/** Text in which `names` are marked. */
+export const marked = (said) => String(said ?? '').split('`').map((part, index) => (index % 2 ? h('code', null, part) : part));
+
+/** The passing verdict that waits for a person, if one does. */
+export function undecided({ policy, verdicts, versions }) {
+  if (policy?.approve !== 'human') return null;
+  const production = versions.find((version) => version.stage === 'Production')?.version ?? null;
+  return verdicts.find((verdict) => verdict.state === 'passed' && verdict.version !== production && (verdict.champion ?? null) === production) ?? null;
+}
+
 /** An event as [tone, sentence]. */
 export function tell(event) {
   const p = event.payload ?? {};
   const name = event.subject.split('/').slice(1).join('/');
+  const of = event.model ? [' of ', modelLink(event.model)] : '';
   switch (event.kind) {
     case 'version.registered': return ['', ['Version ', h('b', null, p.version), ' of ', modelLink(name), ' was registered', p.run_id ? [' from run ', link(`runs/${p.run_id}`, String(p.run_id).slice(0, 8))] : null]];
-    case 'pointer.moved': return ['now', [h('b', null, p.pointer), ' of ', modelLink(event.model ?? name), p.from ? ` moved from version ${p.from} to ` : ' set to ', h('b', null, p.to ? `version ${p.to}` : 'nothing'), p.unproven ? ' without a verdict' : '', p.reason ? `: ${p.reason}` : '']];
+    case 'pointer.moved': return ['now', [h('b', null, p.pointer), ' of ', modelLink(event.model ?? name), p.from ? ` moved from version ${p.from} to ` : ' set to ', h('b', null, p.to ? `version ${p.to}` : 'nothing'), p.unproven ? ' without a verdict' : '', p.reason ? [': ', marked(p.reason)] : '']];
     case 'policy.changed': return ['', ['The policy of ', modelLink(event.model ?? name), ' changed', p.policy?.mode ? ` to ${p.policy.mode}` : '']];
-    case 'verdict.passed': return ['good', ['Version ', h('b', null, p.version), ' passed', p.champion ? ` against version ${p.champion}` : '', p.summary ? `: ${summary(p.summary)}` : '']];
-    case 'verdict.failed': return ['bad', ['Version ', h('b', null, p.version), ' did not pass', p.champion ? ` against version ${p.champion}` : '', p.summary ? `: ${summary(p.summary)}` : '']];
-    case 'approval.requested': return ['now', ['Version ', h('b', null, p.version), ' waits for approval for ', p.pointer]];
-    case 'approval.given': return [p.approved ? 'good' : 'bad', ['Version ', h('b', null, p.version), p.approved ? ' was approved' : ' was rejected', p.note ? `: ${p.note}` : '']];
-    case 'reference.computed': return ['', ['The reference of version ', h('b', null, p.version), ' was computed', p.rows ? ` from ${count(p.rows)} rows` : '']];
-    case 'reference.failed': return ['bad', ['No reference for version ', h('b', null, p.version), `: ${p.reason ?? ''}`]];
+    case 'verdict.passed': return ['good', ['Version ', h('b', null, p.version), of, ' passed', p.champion ? ` against version ${p.champion}` : '', p.summary ? `: ${summary(p.summary)}` : '']];
+    case 'verdict.failed': return ['bad', ['Version ', h('b', null, p.version), of, ' did not pass', p.champion ? ` against version ${p.champion}` : '', p.summary ? `: ${summary(p.summary)}` : '']];
+    case 'approval.requested': return ['now', ['Version ', h('b', null, p.version), of, ' waits for approval for ', p.pointer]];
+    case 'approval.given': return [p.approved ? 'good' : 'bad', ['Version ', h('b', null, p.version), of, p.approved ? ' was approved' : ' was rejected', p.note ? `: ${p.note}` : '']];
+    case 'reference.computed': return ['', ['The reference of version ', h('b', null, p.version), of, ' was computed', p.rows ? ` from ${count(p.rows)} rows` : '']];
+    case 'reference.failed': return ['bad', ['No reference for version ', h('b', null, p.version), of, [': ', marked(p.reason)]]];
     case 'deployment.created': return ['', ['Deployment ', deploymentLink(name), ' follows ', p.pointer]];
     case 'deployment.deleted': return ['', ['Deployment ', name, ' was deleted']];
     case 'deployment.rolled': return ['good', [deploymentLink(name), ' answers with version ', h('b', null, p.to), p.from ? `, before with version ${p.from}` : '', p.load_ms !== undefined ? h('span', { class: 'quiet' }, ` (loaded in ${duration(p.load_ms * 1000)})`) : null]];
-    case 'deployment.roll_failed': return ['bad', [deploymentLink(name), ' could not take version ', h('b', null, p.to), `: ${p.reason ?? ''}`]];
+    case 'deployment.roll_failed': return ['bad', [deploymentLink(name), ' could not take version ', h('b', null, p.to), [': ', marked(p.reason)]]];
     case 'alert.fired': return ['bad', ['Alert ', h('b', null, p.rule), ' fired on ', deploymentLink(p.deployment ?? name), windowOf(p.window)]];
     case 'alert.resolved': return ['good', ['Alert ', h('b', null, p.rule), ' on ', deploymentLink(p.deployment ?? name), ' is over']];
-    case 'pipeline.started': return ['now', ['Pipeline ', pipelineLink(name, p.run_id), ' started', p.reason ? `: ${p.reason}` : '']];
+    case 'pipeline.started': return ['now', ['Pipeline ', pipelineLink(name, p.run_id), ' started', p.reason ? [': ', marked(p.reason)] : '']];
     case 'pipeline.succeeded': return ['good', ['Pipeline ', pipelineLink(name, p.run_id), ' succeeded']];
-    case 'pipeline.failed': return ['bad', ['Pipeline ', pipelineLink(name, p.run_id), ' failed', p.step ? ` at ${p.step}` : '', p.reason ? `: ${p.reason}` : '']];
+    case 'pipeline.failed': return ['bad', ['Pipeline ', pipelineLink(name, p.run_id), ' failed', p.step ? ` at ${p.step}` : '', p.reason ? [': ', marked(p.reason)] : '']];
     default: return ['', [event.kind, ' ', event.subject]];
   }
 }

@@ -3,7 +3,7 @@
 import { h } from '../dom.js';
 import { get, post, segment } from '../api.js';
 import { count, duration, metricName, signed } from '../format.js';
-import { badge, evidence, link, timeline, when } from '../words.js';
+import { badge, evidence, link, timeline, undecided, when } from '../words.js';
 import { interval, range } from '../charts.js';
 
 export const title = ({ params }) => params.name;
@@ -38,14 +38,18 @@ function policy(policy) {
 }
 
 /** What waits for a person. */
-function waiting({ name, policy: rules, verdicts: all, versions: have }, refresh) {
-  if (rules?.approve !== 'human') return null;
-  const production = have.find((version) => version.stage === 'Production')?.version;
-  const open = all.find((verdict) => verdict.state === 'passed' && verdict.version !== production && (verdict.champion ?? null) === (production ?? null));
+function waiting(model, refresh) {
+  const open = undecided(model);
   if (!open) return null;
-  const decide = (approved) => async () => {
-    await post(`/models/${segment(name)}/verdicts/${segment(open.id)}/approve`, { approved });
-    refresh();
+  const decide = (approved) => async ({ target }) => {
+    target.disabled = true;
+    try {
+      await post(`/models/${segment(model.name)}/verdicts/${segment(open.id)}/approve`, { approved });
+      refresh();
+    } catch (error) {
+      target.disabled = false;
+      target.closest('.notice').append(h('p', { role: 'alert' }, error.message, error.hint ? ` (${error.hint})` : ''));
+    }
   };
   return h('div', { class: 'notice row between' },
     h('span', null, h('b', null, `Version ${open.version} waits for your decision: `), evidence(open), '.'),

@@ -1,9 +1,9 @@
 // One question, one answer: what is in production, since when, on what evidence, and how it is doing right now.
 
 import { h } from '../dom.js';
-import { get, segment } from '../api.js';
-import { count, metricName, percent, short, span } from '../format.js';
-import { badge, empty, evidence, link, modelLink, timeline, value, when } from '../words.js';
+import { get, getOr, segment } from '../api.js';
+import { count, date, metricName, percent, short, span } from '../format.js';
+import { badge, empty, evidence, link, modelLink, timeline, undecided, value, when } from '../words.js';
 import { interval, range, spark } from '../charts.js';
 import { loop } from '../loop.js';
 
@@ -20,8 +20,13 @@ export async function load() {
   await Promise.all(overview.deployments.map(async (deployment) => {
     if (deployment.monitor && deployment.last_window) series[deployment.name] = await windowsOf(deployment);
   }));
+  const models = {};
+  await Promise.all([...new Set(overview.deployments.map((deployment) => deployment.model))].map(async (name) => {
+    models[name] = await getOr(`/models/${segment(name)}`, null);
+  }));
+  const waiting = Object.fromEntries(Object.entries(models).map(([name, model]) => [name, model && undecided(model)]));
   const rates = Object.fromEntries(overview.deployments.map((deployment) => [deployment.name, rate(deployment)]));
-  return { overview, events: trail.events, series, rates };
+  return { overview, events: trail.events, series, rates, waiting };
 }
 
 async function windowsOf({ monitor, last_window: last }) {
@@ -48,14 +53,14 @@ function rate({ name, predictions, rate_per_s: told }) {
   return last.at - first.at < 900 ? null : Math.round(((last.predictions - first.predictions) * 1000) / (last.at - first.at));
 }
 
-export function view({ overview, events, series, rates }) {
-  const { deployments } = overview;
+export function view({ overview, events, series, rates, waiting }) {
+  const deployments = overview.deployments.toSorted((a, b) => Boolean(b.version) - Boolean(a.version));
   return [
     h('h1', null, 'Overview'),
     h('p', { class: 'lead' }, 'What is in production, on what evidence, and how it is doing right now.'),
     h('section', { class: 'card loop-scroll', 'aria-label': 'The loop' }, loop(overview.loop, stations(overview))),
     deployments.length
-      ? deployments.map((deployment) => answer(deployment, series[deployment.name] ?? [], rates[deployment.name]))
+      ? deployments.map((deployment) => answer(deployment, series[deployment.name] ?? [], rates[deployment.name], waiting[deployment.model]))
       : nothingYet(overview.counts),
     events.length > 0 && [
       h('div', { class: 'row between' }, h('h2', null, 'What happened'), link('trail', 'the whole trail')),
@@ -88,7 +93,7 @@ function stations({ deployments, counts }) {
   return { notes, reached, alarm: new Set(alerts.length ? ['Monitor'] : []) };
 }
 
-function answer(deployment, points, rate) {
+function answer(deployment, points, rate, open) {
   const { name, model, pointer, version, since_us: since, verdict, last_window: last } = deployment;
   return h('article', { class: 'card answer', 'data-key': name },
     h('div', { class: 'row between' }, h('h3', null, link(`deployments/${segment(name)}`, name)), badge(deployment.state ?? (version ? 'ready' : 'empty'))),
@@ -97,9 +102,10 @@ function answer(deployment, points, rate) {
       : h('p', { class: 'claim' }, 'Nothing answers for ', h('code', null, pointer), ' yet: register a version and move the pointer to it.'),
     deployment.failure && h('p', { class: 'notice' }, 'The last version could not be loaded: ', failure(deployment.failure)),
     version && proof(verdict),
-    (deployment.alerts ?? []).map((alert) => h('p', { class: 'alert-line', 'data-key': alert.rule }, badge(alert.state ?? 'firing'), h('span', null, h('b', null, alert.rule), alert.since_us ? [' since the window that ended ', span(alert.since_us, alert.since_us).split(' – ')[1]] : null))),
+    open && h('p', { class: 'notice' }, h('b', null, modelLink(model, `Version ${open.version} waits for a decision`)), ': ', evidence(open), '.'),
+    (deployment.alerts ?? []).map((alert) => h('p', { class: 'alert-line', 'data-key': alert.rule }, badge(alert.state ?? 'firing'), h('span', null, h('b', null, alert.rule), alert.since_us ? [' since the window that ended ', date(alert.since_us)] : null))),
     h('dl', { class: 'facts' },
-      fact('Predictions', h('span', { class: 'big' }, count(deployment.predictions)), h('span', { class: 'quiet small' }, rate === null || rate === undefined ? '' : ` ${count(rate)}/s now`)),
+      fact('Predictions', h('span', { class: 'big' }, count(deployment.predictions)), h('span', { class: 'quiet small' }, !rate ? '' : ` ${count(rate)}/s now`)),
       last && fact(`Last window, ${span(last.from_us, last.until_us)}`, h('span', { class: 'big' }, count(last.n)), h('span', { class: 'quiet small' }, ` rows, ${count(last.outcomes ?? 0)} labelled`)),
       last && headline(last).map((metric) => fact([metricName(metric), last.metrics[metric].provisional ? ' (provisional)' : ''], value(last.metrics[metric]), spark(points.map((point) => point.metrics[metric] ?? null)))),
       last && fact('Features that drifted', h('span', { class: 'big' }, percent(last.drift_share)), spark(points.map((point) => point.share))),

@@ -3,7 +3,7 @@
 import { h, s } from '../dom.js';
 import { get, segment, text } from '../api.js';
 import { duration } from '../format.js';
-import { badge, empty, link, when } from '../words.js';
+import { badge, empty, link, marked, when } from '../words.js';
 
 const TAIL = 20_000;
 
@@ -33,7 +33,7 @@ export function view({ pipelines, name, runs, run, step, log }) {
       run && h('section', { class: 'card', 'data-key': run.id },
         h('div', { class: 'row between' }, h('h3', null, `Run ${run.id.slice(-8)}`), badge(run.state)),
         h('p', { class: 'quiet' }, reason(run)),
-        run.error && h('p', { class: 'alert-line' }, run.error),
+        run.error && h('p', { class: 'alert-line' }, h('span', null, marked(run.error))),
         gantt(run, name, step)),
       step && h('section', { class: 'card' }, h('h3', null, `Log of ${step}`), h('pre', { class: 'log', tabindex: '0' }, log || 'nothing printed')),
       h('h2', null, 'Runs'), table(runs, name, run),
@@ -41,7 +41,7 @@ export function view({ pipelines, name, runs, run, step, log }) {
   ];
 }
 
-const reason = (run) => `${run.trigger}${run.reason ? `: ${run.reason}` : ''}`;
+const reason = (run) => [run.trigger, run.reason ? [': ', marked(run.reason)] : ''];
 
 function table(runs, name, chosen) {
   return h('div', { class: 'card flush' }, h('table', null,
