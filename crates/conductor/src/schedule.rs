@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use db::Tx;
+use kernel::clock::rfc3339;
 use kernel::ctx::{Ctx, Principal};
 use kernel::event::Event;
 use kernel::task::Shutdown;
+use monitoring::alert::State;
+use monitoring::report::WindowReport;
 use pipelines::trigger::{self, Alert, Decision, Outcome};
 use serde_json::json;
 
@@ -20,10 +23,35 @@ pub fn on_alert(tx: &mut Tx<'_>, ctx: &Ctx, event: &Event) -> Result<(), Error> 
         monitor: event.subject.strip_prefix("monitor/").unwrap_or_default().to_owned(),
         rule: payload["rule"].as_str().unwrap_or_default().to_owned(),
         key: event.seq.to_string(),
+        still: false,
         at_us: payload["window"]["until_us"].as_i64().unwrap_or(event.at_us),
         event: json!({ "kind": event.kind, "subject": event.subject, "model": event.model, "payload": payload }),
     };
-    for decision in trigger::on_alert(tx, ctx, &alert)? {
+    hand_in(tx, ctx, &alert)
+}
+
+/// Hands the alerts that are still on after another window to the pipelines that want to hear of them again. An alert that fired at
+/// the end of this window is not among them: that it fired is told by its event.
+pub(crate) fn while_on(tx: &mut Tx<'_>, ctx: &Ctx, report: &WindowReport) -> Result<(), Error> {
+    for alert in monitoring::alert::active(tx, ctx)? {
+        if alert.monitor != report.monitor || alert.state != State::Firing || alert.since_us >= report.until_us {
+            continue;
+        }
+        let alert = Alert {
+            key: format!("{}@{}", alert.rule, rfc3339(report.until_us)),
+            still: true,
+            at_us: report.until_us,
+            event: json!({ "subject": format!("monitor/{}", alert.monitor), "payload": alert }),
+            monitor: alert.monitor,
+            rule: alert.rule,
+        };
+        hand_in(tx, ctx, &alert)?;
+    }
+    Ok(())
+}
+
+fn hand_in(tx: &mut Tx<'_>, ctx: &Ctx, alert: &Alert) -> Result<(), Error> {
+    for decision in trigger::on_alert(tx, ctx, alert)? {
         tell(&decision);
     }
     Ok(())

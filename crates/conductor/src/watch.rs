@@ -12,7 +12,7 @@ use monitoring::monitor::Monitor;
 use monitoring::window::{self, Due};
 use telemetry::{Rows, Scan, Watermark};
 
-use crate::{Error, House};
+use crate::{Error, House, schedule};
 
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -89,6 +89,7 @@ async fn evaluate(house: &House, monitor: &Monitor, due: Due) -> Result<(), Erro
         .write(move |tx| {
             if window::record(tx, &ctx, &report)? {
                 monitoring::alert::step(tx, &ctx, &monitor, &report)?;
+                schedule::while_on(tx, &ctx, &report)?;
             }
             Ok(())
         })

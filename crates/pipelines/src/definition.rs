@@ -21,7 +21,8 @@
 //! [trigger.drift]
 //! kind = "alert"
 //! monitor = "flight-delay"
-//! cooldown = "14d"
+//! cooldown = "14d"                    # no sooner after the last run than this
+//! repeat = "28d"                      # and again, as long as the alert is on
 //! ```
 
 use std::collections::BTreeMap;
@@ -145,6 +146,8 @@ pub enum Cause {
         rule: Option<String>,
         /// No earlier than this after the last run of the trigger, in event time.
         cooldown_us: i64,
+        /// Again so long after the last run of the trigger, as long as the alert is on; if absent, only when it fires.
+        repeat_us: Option<i64>,
     },
 }
 

@@ -26,6 +26,8 @@ pub struct Alert {
     pub rule: String,
     /// What tells this alert from all others; an alert handed in twice starts one run.
     pub key: String,
+    /// False when it fires, true when it has fired before and is still on.
+    pub still: bool,
     /// The event time at which it holds, microseconds since the epoch.
     pub at_us: i64,
     /// For the steps, as `RONDO_EVENT`.
@@ -58,24 +60,25 @@ pub enum Outcome {
     Busy,
 }
 
-/// Hands an alert to every trigger that waits for it.
+/// Hands an alert to every trigger that waits for it: when it fires, and again from time to time while it is on.
 pub fn on_alert(tx: &mut Tx<'_>, ctx: &Ctx, alert: &Alert) -> Result<Vec<Decision>, Error> {
     let mut decisions = Vec::new();
     for memory in memories(tx, ctx, "alert", &alert.monitor)? {
-        let Some(Cause::Alert { rule, cooldown_us, .. }) = cause(tx, ctx, &memory)? else { continue };
-        if rule.is_some_and(|rule| rule != alert.rule) {
-            continue;
-        }
+        let Some(Cause::Alert { rule, cooldown_us, repeat_us, .. }) = cause(tx, ctx, &memory)? else { continue };
+        let wait_us =
+            if alert.still { repeat_us.map(|repeat_us| repeat_us.max(cooldown_us)) } else { Some(cooldown_us) };
+        let Some(wait_us) = wait_us.filter(|_| rule.is_none_or(|rule| rule == alert.rule)) else { continue };
+        let does = if alert.still { "still fires" } else { "fired" };
         let start = run::Trigger {
             kind: "alert".to_owned(),
             name: memory.trigger.clone(),
             logical_key: format!("alert/{}/{}", memory.trigger, alert.key),
-            reason: format!("monitor `{}` fired `{}`", alert.monitor, alert.rule),
+            reason: format!("monitor `{}` {does} `{}`", alert.monitor, alert.rule),
             at_us: alert.at_us,
             event: Some(alert.event.clone()),
             ..run::Trigger::default()
         };
-        decisions.push(decide(tx, ctx, &memory, cooldown_us, memory.last_count, start)?);
+        decisions.push(decide(tx, ctx, &memory, wait_us, memory.last_count, start)?);
     }
     Ok(decisions)
 }

@@ -134,6 +134,7 @@ fn trigger(name: &str, table: &Table) -> Result<Trigger, Error> {
             monitor: section.required("monitor")?,
             rule: section.text("rule")?,
             cooldown_us: section.duration("cooldown")?.unwrap_or(0),
+            repeat_us: section.duration("repeat")?,
         },
         other => {
             let kinds = ["manual", "cron", "data", "alert"];

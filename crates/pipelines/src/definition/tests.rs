@@ -33,6 +33,7 @@ needs = ["train"]
 kind = "alert"
 monitor = "flight-delay"
 cooldown = "14d"
+repeat = "28d"
 
 [trigger.nightly]
 kind = "cron"
@@ -65,7 +66,12 @@ fn a_full_definition_is_read_and_ordered() {
     assert_eq!(pipeline.triggers.len(), 4);
     assert_eq!(
         pipeline.trigger("drift").unwrap().cause,
-        Cause::Alert { monitor: "flight-delay".to_owned(), rule: None, cooldown_us: 14 * kernel::clock::DAY_US }
+        Cause::Alert {
+            monitor: "flight-delay".to_owned(),
+            rule: None,
+            cooldown_us: 14 * kernel::clock::DAY_US,
+            repeat_us: Some(28 * kernel::clock::DAY_US),
+        }
     );
 }
 

@@ -30,6 +30,7 @@ fn alert(key: &str, rule: &str, at_us: i64) -> Alert {
         monitor: "flights".to_owned(),
         rule: rule.to_owned(),
         key: key.to_owned(),
+        still: false,
         at_us,
         event: json!({"rule": rule}),
     }
@@ -64,6 +65,32 @@ async fn an_alert_starts_one_run_and_then_cools_down() {
         assert_eq!((run.trigger_kind.as_str(), run.trigger_name.as_str()), ("alert", "drift"));
         assert_eq!(run.reason, "monitor `flights` fired `psi`");
         assert_eq!(run.event, json!({"rule": "psi"}));
+        anyhow::Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_alert_that_stays_on_starts_again_if_the_trigger_says_so() {
+    on_both(MIGRATIONS, |db| async move {
+        let house = house(db)?;
+        let definition = |repeat: &str| {
+            format!("[step.a]\nrun = \"true\"\n[trigger.t]\nkind = \"alert\"\nmonitor = \"flights\"\ncooldown = \"7d\"\n{repeat}")
+        };
+        house.put(&definition("")).await?;
+        let still = async |at_us: i64| {
+            let alert = Alert { still: true, ..alert(&format!("psi@{at_us}"), "psi", at_us) };
+            with(&house, move |tx, ctx| trigger::on_alert(tx, ctx, &alert)).await
+        };
+        let fired = with(&house, |tx, ctx| trigger::on_alert(tx, ctx, &alert("1", "psi", 0))).await?;
+        let (first, _) = started(&fired).context("a start")?;
+        house.cancel(&first).await?;
+        assert_eq!(still(20 * DAY_US).await?, [], "nobody asked for it");
+        house.put(&definition("repeat = \"14d\"")).await?;
+        assert_eq!(still(13 * DAY_US).await?.remove(0).outcome, Outcome::Cooling { until_us: 14 * DAY_US });
+        let (second, fresh) = started(&still(14 * DAY_US).await?).context("a second start")?;
+        assert!(fresh);
+        assert_eq!(house.run(&second).await?.reason, "monitor `flights` still fires `psi`");
         anyhow::Ok(())
     })
     .await;
