@@ -12,6 +12,8 @@ import * as pipelines from './screens/pipelines.js';
 import * as trail from './screens/trail.js';
 
 const POLL_MS = 2000;
+/** "3 min ago" grows old even when nothing happens. */
+const STALE_MS = 10_000;
 
 /** Pattern, screen, entry of the navigation. MLflow clients print links of the form #/experiments/1/runs/ID and #/models/N/versions/1. */
 const ROUTES = [
@@ -29,7 +31,7 @@ const ROUTES = [
 ];
 
 const screen = document.getElementById('screen');
-let shown = { address: null, data: null };
+let shown = { address: null, data: null, at: 0 };
 let turn = 0;
 let timer = null;
 
@@ -66,9 +68,10 @@ async function refresh() {
 
 function show(at, data) {
   const text = JSON.stringify(data);
-  if (shown.address === location.hash && shown.data === text) return;
+  const fresh = performance.now() - shown.at < STALE_MS;
+  if (fresh && shown.address === location.hash && shown.data === text) return;
   const elsewhere = shown.path !== at.path;
-  shown = { address: location.hash, path: at.path, data: text };
+  shown = { address: location.hash, path: at.path, data: text, at: performance.now() };
   const title = at.module.title(at, data);
   document.title = title === 'Overview' ? 'Rondo' : `${title} · Rondo`;
   for (const entry of document.querySelectorAll('[data-nav]')) {
@@ -82,7 +85,7 @@ function show(at, data) {
 }
 
 function fail(error) {
-  shown = { address: location.hash, data: null };
+  shown = { address: location.hash, data: null, at: 0 };
   patch(screen.firstElementChild, h('div', { 'data-key': 'error' }, h('div', { class: 'card empty' },
     h('h3', null, error.status === 404 ? 'Not here' : 'This cannot be shown'), h('p', null, error.message), error.hint && h('p', { class: 'quiet' }, error.hint))));
 }
