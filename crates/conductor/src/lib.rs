@@ -22,5 +22,12 @@ pub mod worker;
 pub use error::Error;
 pub use house::{House, Parts};
 
-/// The conductor's own tables.
-pub const MIGRATIONS: &[db::Migration] = job::MIGRATIONS;
+/// The tables of every layer, in the order in which they are made.
+pub const TABLES: [&[db::Migration]; 6] = [
+    tracking::MIGRATIONS,
+    registry::MIGRATIONS,
+    serving::deployment::MIGRATIONS,
+    monitoring::MIGRATIONS,
+    pipelines::MIGRATIONS,
+    job::MIGRATIONS,
+];

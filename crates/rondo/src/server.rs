@@ -14,16 +14,6 @@ use tokio::net::TcpListener;
 use crate::config::Config;
 use crate::term;
 
-/// The tables of all layers, in the order in which they are made.
-const MIGRATIONS: [&[db::Migration]; 6] = [
-    tracking::MIGRATIONS,
-    registry::MIGRATIONS,
-    serving::deployment::MIGRATIONS,
-    monitoring::MIGRATIONS,
-    pipelines::MIGRATIONS,
-    conductor::MIGRATIONS,
-];
-
 /// Serves until a signal says stop.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let address = config.listen()?;
@@ -57,7 +47,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
 async fn open(config: &Config, data_dir: &Path) -> anyhow::Result<House> {
     let clock = Clock::system();
     let blob = blob::Blob::open(&data_dir.join("objects").to_string_lossy())?;
-    let db = db::Db::open(&config.database(), &MIGRATIONS).await?;
+    let db = db::Db::open(&config.database(), &conductor::TABLES).await?;
     let log =
         telemetry::Log::open(&data_dir.join("telemetry"), blob.clone(), clock.clone(), telemetry::Options::default())?;
     let threads = config.predict_threads()?;

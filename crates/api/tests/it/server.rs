@@ -16,15 +16,6 @@ pub(crate) struct Server {
     _directory: TempDir,
 }
 
-const MIGRATIONS: [&[db::Migration]; 6] = [
-    tracking::MIGRATIONS,
-    registry::MIGRATIONS,
-    serving::deployment::MIGRATIONS,
-    monitoring::MIGRATIONS,
-    pipelines::MIGRATIONS,
-    conductor::MIGRATIONS,
-];
-
 impl Server {
     /// Starts one.
     pub(crate) async fn start() -> Self {
@@ -33,7 +24,7 @@ impl Server {
         let clock = Clock::system();
         let blob = blob::Blob::open(&path("objects").to_string_lossy()).unwrap();
         let url = format!("sqlite:{}", path("rondo.db").display());
-        let db = db::Db::open(&url, &MIGRATIONS).await.unwrap();
+        let db = db::Db::open(&url, &conductor::TABLES).await.unwrap();
         let options = telemetry::Options::default();
         let log = telemetry::Log::open(&path("log"), blob.clone(), clock.clone(), options).unwrap();
         let fleet = serving::Fleet::new(log.clone(), clock.clone(), serving::Options::default());

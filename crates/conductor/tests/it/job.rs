@@ -10,7 +10,7 @@ fn at(now_us: i64) -> Ctx {
 
 #[tokio::test]
 async fn the_same_key_makes_one_job_and_a_lane_keeps_its_order() {
-    testkit::on_both_with(&super::TABLES, |db| async move {
+    testkit::on_both_with(&rondo_conductor::TABLES, |db| async move {
         db.write(|tx| {
             for (kind, key, what) in [
                 (Kind::Admit, "7", "first"),
@@ -36,7 +36,7 @@ async fn the_same_key_makes_one_job_and_a_lane_keeps_its_order() {
 
 #[tokio::test]
 async fn a_postponed_job_comes_back_when_it_is_due_and_webhooks_do_not_keep_the_loop_busy() {
-    testkit::on_both_with(&super::TABLES, |db| async move {
+    testkit::on_both_with(&rondo_conductor::TABLES, |db| async move {
         db.write(|tx| {
             job::enqueue(tx, &at(10), Kind::Webhook, "1", &"call")?;
             job::postpone(tx, "webhook/1", 500, "nobody there")?;

@@ -5,20 +5,9 @@
 mod job;
 mod reaction;
 
-use conductor::{House, Parts};
-use db::{Db, Migration};
+use db::Db;
 use kernel::clock::Clock;
-use rondo_conductor as conductor;
-
-/// The tables that the conductor looks at.
-const TABLES: [&[Migration]; 6] = [
-    tracking::MIGRATIONS,
-    registry::MIGRATIONS,
-    serving::deployment::MIGRATIONS,
-    monitoring::MIGRATIONS,
-    pipelines::MIGRATIONS,
-    conductor::MIGRATIONS,
-];
+use rondo_conductor::{House, Parts};
 
 /// A house on a database, in a folder of its own that lives as long as the handle.
 fn house(db: Db) -> (House, tempfile::TempDir) {

@@ -22,7 +22,7 @@ async fn waiting(house: &House) -> Vec<String> {
 
 #[tokio::test]
 async fn an_event_has_its_consequence_once() {
-    testkit::on_both_with(&super::TABLES, |db| async move {
+    testkit::on_both_with(&rondo_conductor::TABLES, |db| async move {
         let (house, _dir) = super::house(db);
         emit(&house, kind::POLICY_CHANGED, "m", json!({})).await;
         emit(&house, kind::VERSION_REGISTERED, "m", json!({ "version": "1" })).await;
@@ -41,7 +41,7 @@ async fn an_event_has_its_consequence_once() {
 
 #[tokio::test]
 async fn a_reaction_that_fails_moves_nothing() {
-    testkit::on_both_with(&super::TABLES, |db| async move {
+    testkit::on_both_with(&rondo_conductor::TABLES, |db| async move {
         let (house, _dir) = super::house(db);
         emit(&house, kind::VERSION_REGISTERED, "m", json!({ "version": "1" })).await;
         let broken: &'static Reaction = Box::leak(Box::new(Reaction {
@@ -62,7 +62,7 @@ async fn a_reaction_that_fails_moves_nothing() {
 
 #[tokio::test]
 async fn the_loop_is_idle_when_everything_has_been_looked_at() {
-    testkit::on_both_with(&super::TABLES, |db| async move {
+    testkit::on_both_with(&rondo_conductor::TABLES, |db| async move {
         let (house, _dir) = super::house(db);
         assert!(status::of(&house).await.unwrap().idle);
         emit(&house, kind::POLICY_CHANGED, "m", json!({})).await;
