@@ -112,8 +112,8 @@ function area(band, x, y) {
   return `M${[...upper, ...lower].join('L')}Z`;
 }
 
-/** How strong a colour a stability index deserves: below 0.1 is noise to most people, 0.25 a major shift. */
-export const heat = (psi) => Math.min(1, Math.max(0, (psi ?? 0) - 0.02) / 0.33) ** 0.8;
+/** How strong a colour a stability index deserves, on a logarithm: 0.1 shows, 0.25 is a major shift, seasons go beyond 3. */
+export const heat = (psi) => Math.min(1, Math.log1p(Math.max(0, (psi ?? 0) - 0.02) / 0.08) / Math.log1p(3 / 0.08));
 
 /** Features by windows. cell(feature, window) -> {psi, status, href, words, selected}. */
 export function heatmap(features, windows, cell) {
@@ -123,13 +123,13 @@ export function heatmap(features, windows, cell) {
   const height = top + high * features.length + 4;
   const every = Math.ceil(54 / wide);
   return s('svg', { viewBox: `0 0 ${width} ${height}`, width, height, style: { 'max-width': 'none' }, role: 'group', 'aria-label': `drift of ${features.length} columns over ${windows.length} windows` },
-    windows.map((window, column) => column % every === 0 && s('text', { x: left + wide * column + 1, y: 13 }, dayOf(window.from_us))),
+    windows.map((window, column) => column % every === 0 && (windows.length - column) * wide > 40 && s('text', { x: left + wide * column + 1, y: 13 }, dayOf(window.from_us))),
     features.map((feature, row) => [
       s('text', { x: left - 10, y: top + high * row + 15, 'text-anchor': 'end' }, feature.length > 18 ? `${feature.slice(0, 17)}…` : feature),
       windows.map((window, column) => {
-        const { psi, status, href, words, selected } = cell(feature, window);
+        const { psi, status, strong, href, words, selected } = cell(feature, window);
         const compared = status === 'ok' || status === 'drift';
-        const kind = `cell ${compared ? '' : 'none'} ${status === 'drift' ? 'drift' : ''} ${selected ? 'selected' : ''}`;
+        const kind = `cell ${compared ? '' : 'none'} ${status === 'drift' ? 'drift' : ''} ${strong ? 'large' : ''} ${selected ? 'selected' : ''}`;
         return s('a', { href, class: 'cell-link', 'aria-label': words },
           s('rect', { class: kind, x: left + wide * column + 1, y: top + high * row + 1, width: wide - 2, height: high - 2,
             style: compared ? { fill: `color-mix(in oklab, var(--heat-1) ${Math.round(100 * heat(psi))}%, var(--heat-0))` } : {} },

@@ -26,7 +26,14 @@ export function measured(x, low, high) {
 }
 
 export const signed = (x, low, high) => (x > 0 ? '+' : '') + measured(x, low, high).replace('-', '−');
-export const percent = (x) => (x === null || x === undefined ? '–' : `${(100 * x).toFixed(x > 0 && x < 0.1 ? 1 : 0)} %`);
+export function percent(x) {
+  if (x === null || x === undefined) return '–';
+  if (x > 0 && x < 0.0005) return '< 0.1 %';
+  return `${(100 * x).toFixed(x > 0 && x < 0.1 ? 1 : 0)} %`;
+}
+
+/** A probability; zero is only too small to be told. */
+export const chance = (p) => (p === 0 ? '< 1e-300' : `= ${number(p)}`);
 
 const dateOf = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
 const dayMonth = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });

@@ -2,13 +2,13 @@
 
 import { h } from './dom.js';
 import { segment } from './api.js';
-import { ago, actor, count, duration, iso, measured, metricName, signed } from './format.js';
+import { ago, actor, count, duration, iso, measured, metricName, number, percent, signed } from './format.js';
 
 const STATES = {
   ready: ['good', '●'], succeeded: ['good', '✓'], passed: ['good', '✓'], approved: ['good', '✓'], finished: ['good', '✓'],
   running: ['now', '◐'], pending: ['', '○'], scheduled: ['', '○'], skipped: ['', '↷'], cancelled: ['', '×'], blocked: ['', '○'],
   failed: ['bad', '✕'], rejected: ['bad', '✕'], killed: ['bad', '✕'], firing: ['bad', '▲'], recovering: ['warn', '△'],
-  production: ['now', '★'], staging: ['', '☆'], archived: ['', '◌'], empty: ['', '○'], ok: ['good', '●'],
+  production: ['now', '★'], staging: ['', '☆'], archived: ['', '◌'], empty: ['', '○'], ok: ['good', '●'], drift: ['warn', '▲'],
 };
 
 export function badge(state, words) {
@@ -46,6 +46,18 @@ export function empty(title, words, snippet) {
   return h('div', { class: 'card empty' }, h('h3', null, title), h('p', null, words), snippet && h('pre', null, snippet));
 }
 
+/** What an alert is about: the numbers of the last window judged. */
+export function ground(evidence) {
+  if (!evidence) return '';
+  const { value: at, low, high, baseline, effect, features, feature, mean, bound, count: cases } = evidence;
+  const whole = (of) => `${measured(of.value, of.low, of.high)} [${measured(of.low, of.low, of.high)}, ${measured(of.high, of.low, of.high)}]`;
+  if (baseline) return `${metricName(evidence.metric ?? '')} ${whole({ value: at, low, high })}, at first ${whole(baseline)}`;
+  if (Number.isFinite(effect)) return `${feature}: ${(evidence.effect_name ?? 'effect').replaceAll('_', ' ')} ${number(effect)}${mean ? `, mean ${number(mean[0])} against ${number(mean[1])}` : ''}`;
+  if (Number.isFinite(cases) && feature) return `${feature}: ${percent(at)} of ${count(evidence.n)} values, bound ${percent(bound)}`;
+  if (Array.isArray(features)) return `${percent(at)} of the features${features.length ? `: ${features.map((one) => one.feature).join(', ')}` : ''}`;
+  return Number.isFinite(at) ? number(at) : '';
+}
+
 /** Text in which `names` are marked. */
 export const marked = (said) => String(said ?? '').split('`').map((part, index) => (index % 2 ? h('code', null, part) : part));
 
@@ -54,6 +66,13 @@ export function undecided({ policy, verdicts, versions }) {
   if (policy?.approve !== 'human') return null;
   const production = versions.find((version) => version.stage === 'Production')?.version ?? null;
   return verdicts.find((verdict) => verdict.state === 'passed' && verdict.version !== production && (verdict.champion ?? null) === production) ?? null;
+}
+
+/** The newest events, and the earlier ones behind a click. */
+export function story(events, shown = 30) {
+  const all = events.toSorted((a, b) => b.seq - a.seq);
+  const earlier = all.slice(shown);
+  return [timeline(all.slice(0, shown)), earlier.length > 0 && h('details', null, h('summary', { class: 'quiet' }, `${count(earlier.length)} earlier`), timeline(earlier))];
 }
 
 /** An event as [tone, sentence]. */

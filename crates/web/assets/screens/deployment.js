@@ -2,8 +2,8 @@
 
 import { h } from '../dom.js';
 import { get, getOr, segment } from '../api.js';
-import { count, metricName, number, percent, span } from '../format.js';
-import { badge, modelLink, when } from '../words.js';
+import { chance, count, metricName, number, percent, span } from '../format.js';
+import { badge, ground, modelLink, when } from '../words.js';
 import { bins, heatmap, metric } from '../charts.js';
 
 const WINDOWS = 60;
@@ -53,7 +53,7 @@ export function view({ deployment, monitor, windows, fired, alerts }, at) {
     h('p', { class: 'lead' }, deployment.version
       ? ['Version ', h('b', null, deployment.version), ' of ', modelLink(deployment.model), ' answers for ', h('code', null, deployment.pointer), deployment.since_us ? [', since ', when(deployment.since_us)] : null, '.']
       : ['Nothing answers for ', h('code', null, deployment.pointer), ' yet.']),
-    on.map((alert) => h('p', { class: 'alert-line', 'data-key': alert.rule }, badge(alert.state), h('b', null, alert.rule), h('span', { class: 'quiet' }, proof(alert.evidence)))),
+    on.map((alert) => h('p', { class: 'alert-line', 'data-key': alert.rule }, badge(alert.state), h('b', null, alert.rule), h('span', null, ground(alert.evidence)))),
     facts(deployment),
     !monitor && h('div', { class: 'card' }, h('p', null, 'No monitor watches this deployment.'), h('p', { class: 'quiet' }, 'A monitor compares windows of predictions with the data the model was trained on:'),
       h('pre', null, `rondo monitor create ${deployment.name} --deployment ${deployment.name}`)),
@@ -61,10 +61,6 @@ export function view({ deployment, monitor, windows, fired, alerts }, at) {
     windows.length > 0 && [quality(windows, fired, at), drift(windows, at), detail(windows, at)],
   ];
 }
-
-const proof = (evidence) => (evidence && typeof evidence === 'object'
-  ? Object.entries(evidence).filter(([, value]) => ['number', 'string'].includes(typeof value)).map(([name, value]) => `${name.replaceAll('_', ' ')} ${typeof value === 'number' ? number(value) : value}`).slice(0, 5).join(', ')
-  : '');
 
 function facts(deployment) {
   const fact = (name, ...what) => h('div', null, h('dt', null, name), h('dd', null, what));
@@ -145,12 +141,12 @@ function drift(windows, at) {
   const names = [...new Set(windows.flatMap((window) => columns(window).map((column) => column.name)))];
   if (!names.length) return [h('h2', null, 'Drift'), h('p', { class: 'quiet' }, 'These windows have no reference to be compared with.')];
   return [
-    h('div', { class: 'row between' }, h('h2', null, 'Drift against the reference'), h('p', { class: 'quiet small' }, 'stronger colour: larger shift (PSI) · outlined: real and large enough to matter · dashed: not compared')),
+    h('div', { class: 'row between' }, h('h2', null, 'Drift against the reference'), h('p', { class: 'quiet small' }, 'stronger colour: larger shift (PSI) · outlined: drift, real and large enough to matter · dashed: not compared')),
     h('div', { class: 'card scroll' }, heatmap(names, windows, (name, window) => {
       const column = columns(window).find((one) => one.name === name);
       const what = column ? `PSI ${number(column.psi)}, ${column.status.replaceAll('_', ' ')}` : 'not compared';
       return {
-        psi: column?.psi, status: column?.status, words: `${name}, ${span(window.from_us, window.until_us)}: ${what}`,
+        psi: column?.psi, status: column?.status, strong: column?.strong, words: `${name}, ${span(window.from_us, window.until_us)}: ${what}`,
         href: address(at, { w: window.from_us, f: name }),
         selected: String(window.from_us) === at.query.get('w') && name === at.query.get('f'),
       };
@@ -167,14 +163,14 @@ function detail(windows, at) {
     h('p', { class: 'quiet' }, `${count(window.n)} predictions by ${window.versions.map((one) => `version ${one.version} (${count(one.rows)})`).join(', ') || 'nobody'}, ${count(window.outcomes)} with an outcome${window.provisional ? ' so far' : ''}; ${window.drift.drifted} of ${window.drift.compared} features drifted. `,
       window.reference && ['Reference: ', typeof window.reference === 'string' ? window.reference : `version ${window.reference.version ?? ''}`, '.']),
     column && h('div', { class: 'grid' },
-      h('figure', { class: 'card' }, h('figcaption', { class: 'row between' }, h('h3', null, column.name), badge(column.status === 'drift' ? 'failed' : 'ok', column.status.replaceAll('_', ' '))),
+      h('figure', { class: 'card' }, h('figcaption', { class: 'row between' }, h('h3', null, column.name), badge(column.status, column.status.replaceAll('_', ' '))),
         column.bins ? bins(column.bins) : h('p', { class: 'quiet' }, 'no distribution to show'),
         h('p', { class: 'quiet small' }, 'grey: reference, blue: this window')),
       h('div', { class: 'card flush' }, h('table', null, h('tbody', null, [
         ['Stability index (PSI)', number(column.psi)],
         [`Effect${column.effect_name ? ` (${column.effect_name.replaceAll('_', ' ')})` : ''}`, number(column.effect)],
-        [`Test${column.method ? ` (${column.method.replaceAll('_', ' ')})` : ''}`, column.p_value === null || column.p_value === undefined ? '–' : `p = ${number(column.p_value)}`],
-        ['Adjusted for all features', column.q_value === null || column.q_value === undefined ? '–' : `q = ${number(column.q_value)}`],
+        [`Test${column.method ? ` (${column.method.replaceAll('_', ' ')})` : ''}`, column.p_value === null || column.p_value === undefined ? '–' : `p ${chance(column.p_value)}`],
+        ['Adjusted for all features', column.q_value === null || column.q_value === undefined ? '–' : `q ${chance(column.q_value)}`],
         ['Values', `${count(column.n)} against ${count(column.n_reference)}`],
         ['Mean', column.mean ? `${number(column.mean[0])} against ${number(column.mean[1])}` : '–'],
         ['Missing', share(column.missing)],

@@ -3,7 +3,7 @@
 import { h } from '../dom.js';
 import { get, post, segment } from '../api.js';
 import { count, duration, metricName, signed } from '../format.js';
-import { badge, evidence, link, timeline, undecided, when } from '../words.js';
+import { badge, evidence, link, story, undecided, when } from '../words.js';
 import { interval, range } from '../charts.js';
 
 export const title = ({ params }) => params.name;
@@ -25,7 +25,7 @@ export function view({ model, events }, _at, refresh) {
     h('h2', null, 'Verdicts'),
     model.verdicts.length ? verdicts(model.verdicts) : h('div', { class: 'card' }, h('p', { class: 'quiet' }, 'No version has been evaluated. Ask for one:'), h('pre', null, `rondo model evaluate ${model.name} ${model.versions[0]?.version ?? 'VERSION'}`)),
     h('h2', null, 'Story'),
-    h('section', { class: 'card' }, events.length ? timeline(events.toSorted((a, b) => b.seq - a.seq)) : h('p', { class: 'quiet' }, 'Nothing has happened yet.')),
+    h('section', { class: 'card' }, events.length ? story(events) : h('p', { class: 'quiet' }, 'Nothing has happened yet.')),
   ];
 }
 

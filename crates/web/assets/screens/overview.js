@@ -3,7 +3,7 @@
 import { h } from '../dom.js';
 import { get, getOr, segment } from '../api.js';
 import { count, date, metricName, percent, short, span } from '../format.js';
-import { badge, empty, evidence, link, modelLink, timeline, undecided, value, when } from '../words.js';
+import { badge, empty, evidence, ground, link, modelLink, timeline, undecided, value, when } from '../words.js';
 import { interval, range, spark } from '../charts.js';
 import { loop } from '../loop.js';
 
@@ -103,7 +103,7 @@ function answer(deployment, points, rate, open) {
     deployment.failure && h('p', { class: 'notice' }, 'The last version could not be loaded: ', failure(deployment.failure)),
     version && proof(verdict),
     open && h('p', { class: 'notice' }, h('b', null, modelLink(model, `Version ${open.version} waits for a decision`)), ': ', evidence(open), '.'),
-    (deployment.alerts ?? []).map((alert) => h('p', { class: 'alert-line', 'data-key': alert.rule }, badge(alert.state ?? 'firing'), h('span', null, h('b', null, alert.rule), alert.since_us ? [' since the window that ended ', date(alert.since_us)] : null))),
+    (deployment.alerts ?? []).map((alert) => h('p', { class: 'alert-line', 'data-key': alert.rule }, badge(alert.state ?? 'firing'), h('span', null, h('b', null, alert.rule), alert.since_us ? [' since ', date(alert.since_us)] : null, h('span', { class: 'quiet' }, ' · ', ground(alert.evidence))))),
     h('dl', { class: 'facts' },
       fact('Predictions', h('span', { class: 'big' }, count(deployment.predictions)), h('span', { class: 'quiet small' }, !rate ? '' : ` ${count(rate)}/s now`)),
       last && fact(`Last window, ${span(last.from_us, last.until_us)}`, h('span', { class: 'big' }, count(last.n)), h('span', { class: 'quiet small' }, ` rows, ${count(last.outcomes ?? 0)} labelled`)),

@@ -3,7 +3,7 @@
 import { h } from '../dom.js';
 import { get } from '../api.js';
 import { count } from '../format.js';
-import { empty, timeline } from '../words.js';
+import { empty, story } from '../words.js';
 
 export const title = () => 'Audit trail';
 export const load = () => get('/events?limit=500');
@@ -13,6 +13,6 @@ export function view({ events }) {
   return [
     h('h1', null, 'Audit trail'),
     h('p', { class: 'lead' }, `The last ${count(events.length)} decisions. Nothing here is ever changed.`),
-    h('section', { class: 'card' }, timeline(events.toSorted((a, b) => b.seq - a.seq))),
+    h('section', { class: 'card' }, story(events, 100)),
   ];
 }
