@@ -56,6 +56,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The files of a version are not those that its verdict was about.
+    #[error("the files of version {version} of `{model}` have changed since its verdict")]
+    Tampered {
+        /// Model.
+        model: String,
+        /// Version.
+        version: String,
+    },
     /// An evaluation that cannot be done.
     #[error("{0}")]
     Unproven(String),
@@ -104,7 +112,7 @@ impl Classified for Error {
         match self {
             Self::Missing { .. } | Self::NoFiles { .. } => Kind::NotFound,
             Self::Path(_) => Kind::Invalid,
-            Self::Unproven(_) => Kind::Precondition,
+            Self::Unproven(_) | Self::Tampered { .. } => Kind::Precondition,
             Self::Webhook { .. } => Kind::Unavailable,
             _ => self.inner().map_or(Kind::Internal, Classified::kind),
         }

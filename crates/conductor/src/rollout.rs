@@ -10,12 +10,17 @@ use kernel::ctx::Ctx;
 use kernel::error::Classified as _;
 use kernel::event::{Event, NewEvent, kind};
 use registry::pointer::PointerUri;
+use registry::version::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use serving::Rolled;
 use serving::deployment::Deployment;
 
 use crate::job::{self, Job};
 use crate::{Error, House, version_files};
+
+/// How many of the newest verdicts on a model are looked through for the one on a version.
+const RECENT_VERDICTS: i64 = 1_000;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Roll {
@@ -57,7 +62,7 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     let ctx = house.conductor_ctx();
     let load_ms = (ctx.now_us - started_us) / 1_000;
     match switched {
-        Ok(()) => house.db.write(move |tx| record(tx, &ctx, &key, &target, &version.version, load_ms)).await,
+        Ok(rolled) => house.db.write(move |tx| record(tx, &ctx, &key, &target, &rolled, load_ms)).await,
         Err(error) if matches!(error.kind(), kernel::error::Kind::Unavailable | kernel::error::Kind::Overloaded) => {
             Err(error)
         }
@@ -78,7 +83,7 @@ pub async fn restore(house: &House) -> Result<(), Error> {
         let (ctx, model) = (house.conductor_ctx(), deployment.model.clone());
         let version = house.db.read(move |tx| Ok::<_, Error>(registry::version::get(tx, &ctx, &model, &target)?)).await;
         let restored = match version {
-            Ok(version) => switch(house, &deployment, &version).await,
+            Ok(version) => switch(house, &deployment, &version).await.map(|_| ()),
             Err(error) => Err(error),
         };
         if let Err(error) = restored {
@@ -88,23 +93,31 @@ pub async fn restore(house: &House) -> Result<(), Error> {
     Ok(())
 }
 
-fn wanted(
-    tx: &mut Tx<'_>,
-    ctx: &Ctx,
-    deployment: &str,
-) -> Result<Option<(Deployment, registry::version::Version)>, Error> {
+fn wanted(tx: &mut Tx<'_>, ctx: &Ctx, deployment: &str) -> Result<Option<(Deployment, Version)>, Error> {
     let Some(target) = serving::deployment::find(tx, ctx, deployment)? else { return Ok(None) };
     let uri: PointerUri = target.pointer.parse()?;
     let version = registry::pointer::resolve_uri(tx, ctx, &uri)?;
     Ok(version.map(|version| (target, version)))
 }
 
-async fn switch(house: &House, deployment: &Deployment, version: &registry::version::Version) -> Result<(), Error> {
+/// Opens a version and makes it live, if its files are those that its verdict was about.
+async fn switch(house: &House, deployment: &Deployment, version: &Version) -> Result<Rolled, Error> {
+    let (ctx, wanted) = (house.conductor_ctx(), version.clone());
+    let proven = house.db.read(move |tx| proven_digest(tx, &ctx, &wanted)).await?;
     let model = version_files::load(house, version).await?;
+    if proven.is_some_and(|digest| digest != model.info().digest) {
+        return Err(Error::Tampered { model: version.name.clone(), version: version.version.clone() });
+    }
     house.fleet.declare(&deployment.name, deployment.config.clone());
     let loaded = serving::Loaded { model_name: version.name.clone(), version: version.version.clone(), model };
-    house.fleet.roll(&deployment.name, loaded).await?;
-    Ok(())
+    Ok(house.fleet.roll(&deployment.name, loaded).await?)
+}
+
+/// The digest of the model files that the last passing verdict on a version was about, if there is one.
+fn proven_digest(tx: &mut Tx<'_>, ctx: &Ctx, version: &Version) -> Result<Option<String>, Error> {
+    let verdicts = registry::verdict::list(tx, ctx, &version.name, RECENT_VERDICTS)?;
+    let passed = verdicts.into_iter().find(|verdict| verdict.passed && verdict.version == version.version);
+    Ok(passed.and_then(|verdict| verdict.digests.model))
 }
 
 fn record(
@@ -112,10 +125,11 @@ fn record(
     ctx: &Ctx,
     key: &str,
     deployment: &Deployment,
-    version: &str,
+    rolled: &Rolled,
     load_ms: i64,
 ) -> Result<(), Error> {
     job::finish(tx, ctx, key)?;
+    let version = rolled.to.as_str();
     if deployment.target_version.as_deref() == Some(version) {
         return Ok(());
     }
@@ -129,6 +143,7 @@ fn record(
             model: Some(deployment.model.clone()),
             payload: json!({
                 "from": deployment.target_version, "to": version, "pointer": deployment.pointer, "load_ms": load_ms,
+                "changes": rolled.changes,
             }),
         },
     )?;

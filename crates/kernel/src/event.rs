@@ -59,7 +59,7 @@ pub mod kind {
     pub const DEPLOYMENT_CREATED: &str = "deployment.created";
     /// `{}`
     pub const DEPLOYMENT_DELETED: &str = "deployment.deleted";
-    /// `{from, to, pointer, load_ms}`
+    /// `{from, to, pointer, load_ms, changes}`; `changes` says in words what callers must know of new inputs.
     pub const DEPLOYMENT_ROLLED: &str = "deployment.rolled";
     /// `{to, pointer, reason}`
     pub const DEPLOYMENT_ROLL_FAILED: &str = "deployment.roll_failed";

@@ -62,7 +62,7 @@ const SETTINGS: [Setting; 9] = [
 
 /// A value and where it comes from.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Value {
+pub(crate) struct Entry {
     pub(crate) key: &'static str,
     pub(crate) value: String,
     pub(crate) origin: String,
@@ -72,7 +72,7 @@ pub(crate) struct Value {
 /// The settled configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    values: Vec<Value>,
+    values: Vec<Entry>,
 }
 
 impl Config {
@@ -118,13 +118,13 @@ impl Config {
             } else {
                 (setting.default.to_owned(), "default".to_owned())
             };
-            Value { key: setting.key, value, origin, meaning: setting.meaning }
+            Entry { key: setting.key, value, origin, meaning: setting.meaning }
         });
         Ok(Self { values: values.collect() })
     }
 
     /// Every value with its origin.
-    pub(crate) fn values(&self) -> &[Value] {
+    pub(crate) fn values(&self) -> &[Entry] {
         &self.values
     }
 

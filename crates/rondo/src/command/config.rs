@@ -8,7 +8,7 @@ pub(crate) fn run(what: &cli::Config, config: &Config, json: bool) -> anyhow::Re
     match what {
         cli::Config::Show if json => term::json(&config.values()),
         cli::Config::Show => {
-            let row = |value: &crate::config::Value| {
+            let row = |value: &crate::config::Entry| {
                 let shown = if value.value.is_empty() { "(empty)" } else { &value.value };
                 vec![value.key.to_owned(), shown.to_owned(), value.origin.clone(), value.meaning.to_owned()]
             };
