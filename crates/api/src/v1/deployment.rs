@@ -101,7 +101,7 @@ pub(super) fn show(house: &House, deployment: &Deployment) -> Value {
         "config": deployment.config,
         "state": state,
         "version": live.map(|live| live.version()),
-        "since_us": live.map(|live| live.since_us()),
+        "since_us": live.map(|_| deployment.updated_us),
         "failure": status.as_ref().and_then(|status| status.last_failure.clone()),
         "draining": status.as_ref().map_or(0, |status| status.draining),
         "predictions": counts.predictions,
