@@ -10,10 +10,15 @@ import socket
 import subprocess
 import time
 
+import mlflow
 import pytest
 import requests
 
 START_SECONDS = 60
+
+# A request that fails is a failed test, at once.
+os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+os.environ["GIT_PYTHON_REFRESH"] = "quiet"
 
 
 def free_port():
@@ -93,9 +98,15 @@ def own_server(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def mlflow_to_server(request, monkeypatch):
-    """Points MLflow's client at the shared server in every test that uses one."""
-    if "server" in request.fixturenames or "url" in request.fixturenames:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("url"))
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
+def mlflow_to_server(request):
+    """Points MLflow's client at the server of the test. Its addresses are global, so the next test starts without any."""
+    if "own_server" in request.fixturenames:
+        mlflow.set_tracking_uri(request.getfixturevalue("own_server").url)
+    elif "server" in request.fixturenames or "url" in request.fixturenames:
+        mlflow.set_tracking_uri(request.getfixturevalue("url"))
+    yield
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri("")
+    os.environ.pop("MLFLOW_REGISTRY_URI", None)
