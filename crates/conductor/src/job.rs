@@ -1,6 +1,7 @@
 //! The job queue: work that a reaction decided on and that takes longer than a transaction.
 //!
-//! A job's key is derived from the event that caused it, so the same event never makes two. Each kind has its own lane, worked
+//! A job's key is derived from the event that caused it, so the same event never makes two; what a person asks for has a key of its
+//! own each time. Each kind has its own lane, worked
 //! through in order by one worker at a time.
 
 use db::{Migration, Row, Tx, Value};

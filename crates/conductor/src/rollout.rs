@@ -62,7 +62,13 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     let ctx = house.conductor_ctx();
     let load_ms = (ctx.now_us - started_us) / 1_000;
     match switched {
-        Ok(rolled) => house.db.write(move |tx| record(tx, &ctx, &key, &target, &rolled, load_ms)).await,
+        Ok(rolled) => {
+            let there = house.db.write(move |tx| record(tx, &ctx, &key, &target, &rolled, load_ms)).await?;
+            if !there {
+                house.fleet.remove(&deployment);
+            }
+            Ok(())
+        }
         Err(error) if matches!(error.kind(), kernel::error::Kind::Unavailable | kernel::error::Kind::Overloaded) => {
             Err(error)
         }
@@ -120,6 +126,7 @@ fn proven_digest(tx: &mut Tx<'_>, ctx: &Ctx, version: &Version) -> Result<Option
     Ok(passed.and_then(|verdict| verdict.digests.model))
 }
 
+/// Writes down what is live now; false if the deployment was deleted meanwhile.
 fn record(
     tx: &mut Tx<'_>,
     ctx: &Ctx,
@@ -127,11 +134,14 @@ fn record(
     deployment: &Deployment,
     rolled: &Rolled,
     load_ms: i64,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     job::finish(tx, ctx, key)?;
+    if serving::deployment::find(tx, ctx, &deployment.name)?.is_none() {
+        return Ok(false);
+    }
     let version = rolled.to.as_str();
     if deployment.target_version.as_deref() == Some(version) {
-        return Ok(());
+        return Ok(true);
     }
     serving::deployment::set_target(tx, ctx, &deployment.name, version)?;
     db::events::emit(
@@ -147,7 +157,7 @@ fn record(
             }),
         },
     )?;
-    Ok(())
+    Ok(true)
 }
 
 fn record_failure(

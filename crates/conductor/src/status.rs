@@ -10,7 +10,8 @@ use crate::{Error, House, job, reaction, watch};
 /// What waits.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct Status {
-    /// True when everything that happened so far has had all its consequences.
+    /// True when everything that happened so far has had all its consequences. Not looked at: webhooks that are still to be
+    /// called, and triggers on the clock or on labelled rows, which the scheduler looks at once a second.
     pub idle: bool,
     /// What is left, in words.
     pub pending: Vec<String>,

@@ -1,4 +1,4 @@
-//! What turns: one task reads events and runs reactions, one task per lane works through jobs.
+//! What turns: a task for each reaction reads events, a task for each lane works through jobs.
 
 use std::time::Duration;
 
