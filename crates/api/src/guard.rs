@@ -11,8 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 
 /// Checks a request, and marks the answer.
 pub async fn guard(request: Request, next: Next) -> Response {
-    let host = host(&request);
-    if !host.as_deref().is_none_or(is_ours) {
+    if !host_is_ours(&request) {
         return (StatusCode::FORBIDDEN, "Invalid Host header - possible DNS rebinding attack detected").into_response();
     }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
@@ -27,9 +26,11 @@ pub async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn host(request: &Request) -> Option<String> {
-    let header = request.headers().get(HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    header.or_else(|| request.uri().authority().map(ToString::to_string))
+/// Every name that the request gives its host, in the header and in the address, must be ours. A request without one is not a browser's.
+fn host_is_ours(request: &Request) -> bool {
+    let headers = request.headers().get_all(HOST).iter();
+    let mut named = headers.map(|value| value.to_str().unwrap_or_default());
+    named.all(is_ours) && request.uri().authority().is_none_or(|authority| is_ours(authority.as_str()))
 }
 
 fn origin_is_ours(headers: &HeaderMap) -> bool {
@@ -45,18 +46,37 @@ fn origin_is_ours(headers: &HeaderMap) -> bool {
 
 /// A name of this machine, with or without a port.
 fn is_ours(authority: &str) -> bool {
-    let name = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').unwrap_or_default(),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let port_is_plain = port.strip_prefix(':').unwrap_or(port).bytes().all(|byte| byte.is_ascii_digit());
+    let name = name.to_ascii_lowercase();
+    let named = name == "localhost" || name.ends_with(".localhost");
+    port_is_plain && (named || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_host_of_a_request_must_be_ours() {
+        let check = |uri: &str, hosts: &[&[u8]], expect: bool| {
+            let mut request = Request::new(axum::body::Body::empty());
+            *request.uri_mut() = uri.parse().unwrap();
+            for host in hosts {
+                request.headers_mut().append(HOST, HeaderValue::from_bytes(host).unwrap());
+            }
+            assert_eq!(host_is_ours(&request), expect, "{uri} {hosts:?}");
+        };
+        check("/", &[], true);
+        check("/", &[b"localhost:5000"], true);
+        check("http://127.0.0.1:5000/", &[b"localhost:5000"], true);
+        check("/", &[b"localhost", b"evil.example"], false);
+        check("http://evil.example/", &[b"localhost"], false);
+        check("/", &[b"\xff"], false);
+    }
 
     #[test]
     fn only_names_of_this_machine_are_ours() {
@@ -69,6 +89,11 @@ mod tests {
         check("evil.example", false);
         check("127.0.0.1.evil.example:5000", false);
         check("localhost.evil.example", false);
+        check("LocalHost:5000", true);
+        check("[::1].evil.example", false);
+        check("localhost:5000.evil.example", false);
+        check("localhost:1@evil.example", false);
+        check("[::1", false);
         check("10.0.0.1", false);
         check("", false);
     }

@@ -9,7 +9,7 @@ use kernel::ctx::Ctx;
 use kernel::event::{NewEvent, kind};
 use serde_json::json;
 
-pub use self::search::search;
+pub use self::search::{of_model, search};
 use crate::model::{self, lock};
 use crate::pointer::PointerUri;
 use crate::stage::Stage;

@@ -1,6 +1,6 @@
 //! Deployments: create, look, delete; their event time and their labelled log.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -16,7 +16,7 @@ use serving::deployment::{Config, Deployment, NewDeployment};
 use telemetry::Scan;
 
 use super::outcome::{instant, not_an_instant};
-use super::{Answer, Body, Error};
+use super::{Answer, Body, Error, Query};
 use crate::principal::Caller;
 
 pub(super) fn routes() -> Router<House> {
@@ -121,12 +121,25 @@ struct Advance {
 }
 
 /// `POST /deployments/NAME/watermark {"event_time"}`: everything up to here has been sent; windows that end before may be judged.
-async fn advance(State(house): State<House>, Path(name): Path<String>, Body(body): Body<Advance>) -> Answer {
+async fn advance(
+    State(house): State<House>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+    Body(body): Body<Advance>,
+) -> Answer {
     let at_us =
         instant(&body.event_time).ok_or_else(|| Error::invalid("event_time", not_an_instant(&body.event_time)))?;
+    known(&house, house.ctx(who), &name).await?;
     house.log.advance_watermark(&name, at_us).await?;
     house.nudge();
     Ok(Json(json!({ "watermark": house.log.watermark(&name).declared_us.map(rfc3339) })))
+}
+
+/// Refuses the name of a deployment that is not there: the log itself takes any name.
+async fn known(house: &House, ctx: Ctx, name: &str) -> Result<(), Error> {
+    let name = name.to_owned();
+    house.db.read(move |tx| serving::deployment::get(tx, &ctx, &name)).await?;
+    Ok(())
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,6 +153,7 @@ struct Range {
 /// `GET /deployments/NAME/labelled?from=&until=&version=&limit=`: predictions with their outcome, as CSV, by event time.
 async fn labelled(
     State(house): State<House>,
+    Caller(who): Caller,
     Path(name): Path<String>,
     Query(range): Query<Range>,
 ) -> Result<Response, Error> {
@@ -147,6 +161,7 @@ async fn labelled(
         Some(text) => parse_us(text).ok_or_else(|| Error::invalid(field, not_an_instant(&json!(text)))),
         None => Ok(default),
     };
+    known(&house, house.ctx(who), &name).await?;
     let scan = Scan {
         from_us: bound("from", range.from.as_ref(), i64::MIN)?,
         until_us: bound("until", range.until.as_ref(), i64::MAX)?,

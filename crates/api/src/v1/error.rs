@@ -3,8 +3,9 @@
 //! `{"error": {"kind", "message", "field"?, "hint"?}}`. A 5xx is a defect of ours; what the caller can mend is a 4xx.
 
 use axum::Json;
+use axum::extract::OriginalUri;
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use kernel::error::{Classified, Kind};
 use serde_json::json;
@@ -24,10 +25,21 @@ impl Error {
         Self { kind: Kind::Invalid, message: message.into(), field: Some(field.to_owned()), hint: None }
     }
 
+    /// The request is larger than is taken.
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self { kind: Kind::TooLarge, message: message.into(), field: Some("body".to_owned()), hint: None }
+    }
+
     /// Something named is not there.
     pub(crate) fn missing(what: &str, name: &str, hint: &str) -> Self {
         let message = format!("{what} `{name}` does not exist");
         Self { kind: Kind::NotFound, message, field: None, hint: Some(hint.to_owned()) }
+    }
+
+    /// The same, about this field if it names none.
+    pub(crate) fn about(mut self, field: &str) -> Self {
+        self.field.get_or_insert_with(|| field.to_owned());
+        self
     }
 
     fn of(error: &dyn Classified) -> Self {
@@ -97,7 +109,15 @@ impl IntoResponse for Error {
     }
 }
 
+/// A path of ours, asked in a way that it does not answer.
+pub(super) async fn no_such_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+    let message = format!("{} does not answer {method}", uri.path());
+    let hint = "the methods of each path are listed in docs/API.md";
+    let body = json!({ "error": { "kind": "method_not_allowed", "message": message, "hint": hint } });
+    (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
+}
+
 /// A path that is none of ours.
-pub(super) async fn no_such_route(uri: Uri) -> Error {
+pub(super) async fn no_such_route(OriginalUri(uri): OriginalUri) -> Error {
     Error::missing("the path", uri.path(), "the paths of this protocol are listed in docs/API.md")
 }

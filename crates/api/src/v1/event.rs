@@ -1,13 +1,13 @@
 //! The audit trail, and whether the loop is at rest.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use conductor::House;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Answer;
+use super::{Answer, Query};
 
 pub(super) fn routes() -> Router<House> {
     Router::new().route("/events", get(list)).route("/loop", get(state))
@@ -19,7 +19,7 @@ struct Which {
     limit: Option<i64>,
 }
 
-/// `GET /events?after=&limit=`: the trail in order after a position, or its end.
+/// `GET /events?after=&limit=`: the trail in order after a position; without one its end, the newest first.
 async fn list(State(house): State<House>, Query(which): Query<Which>) -> Answer {
     let limit = which.limit.unwrap_or(100).clamp(1, 1_000);
     let events = house

@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use conductor::House;
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, Query, RawBody};
 pub(crate) use error::Error;
 
 /// Largest body of a request, bytes: rows of a reference are the largest thing that is sent here.
@@ -42,4 +42,5 @@ fn all() -> Router<House> {
         .merge(run::routes())
         .merge(version::routes())
         .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
 }

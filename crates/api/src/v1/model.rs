@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use conductor::House;
@@ -15,7 +15,7 @@ use registry::version::Version;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Body, Error};
+use super::{Answer, Body, Error, Query, body};
 use crate::principal::Caller;
 
 pub(super) fn routes() -> Router<House> {
@@ -39,12 +39,12 @@ async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {
 fn all(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Value>, conductor::Error> {
     let mut shown = Vec::new();
     for model in known(tx, ctx)? {
-        let versions = versions(tx, ctx, &model.name)?;
+        let newest = registry::version::of_model(tx, ctx, &model.name, 1)?;
         let production = registry::pointer::resolve(tx, ctx, &model.name, &"Production".parse()?)?;
         shown.push(json!({
             "name": model.name,
             "description": model.description,
-            "latest_version": versions.first().map(|version| version.version.clone()),
+            "latest_version": newest.first().map(|version| version.version.clone()),
             "production_version": production.map(|version| version.version),
             "aliases": aliases(&model),
             "policy": registry::policy::get(tx, ctx, &model.name)?,
@@ -60,16 +60,6 @@ pub(super) fn known(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Model>, registry::
     Ok(registry::model::search(tx, ctx, &search)?.items)
 }
 
-/// The versions of a model, the newest first.
-fn versions(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Vec<Version>, registry::Error> {
-    let quote = if name.contains('\'') { '"' } else { '\'' };
-    let filter = format!("name = {quote}{name}{quote}");
-    let search = registry::model::Search { filter, max_results: MANY, ..Default::default() };
-    let mut found = registry::version::search(tx, ctx, &search)?.items;
-    found.sort_by_key(|version| std::cmp::Reverse(version.version.parse::<i64>().unwrap_or(0)));
-    Ok(found)
-}
-
 fn aliases(model: &Model) -> BTreeMap<&str, &str> {
     model.aliases.iter().map(|alias| (alias.alias.as_str(), alias.version.as_str())).collect()
 }
@@ -80,7 +70,7 @@ async fn one(State(house): State<House>, Caller(who): Caller, Path(name): Path<S
         .db
         .read(move |tx| {
             let model = registry::model::get(tx, &ctx, &name)?;
-            let versions = versions(tx, &ctx, &name)?;
+            let versions = registry::version::of_model(tx, &ctx, &name, MANY)?;
             let versions: Vec<Value> = versions.iter().map(|one| version(tx, &ctx, one)).collect();
             let verdicts: Vec<Value> = registry::verdict::list(tx, &ctx, &name, MANY)?.iter().map(verdict).collect();
             Ok::<_, conductor::Error>(json!({
@@ -139,7 +129,7 @@ async fn set_policy(
     Path(name): Path<String>,
     Body(given): Body<Map<String, Value>>,
 ) -> Answer {
-    let policy = read(given)?;
+    let policy: Policy = body::read(Value::Object(given))?;
     let (ctx, stored) = (house.ctx(who), policy.clone());
     house.db.write(move |tx| registry::policy::set(tx, &ctx, &name, &stored)).await?;
     Ok(Json(json!(policy)))
@@ -153,24 +143,19 @@ async fn change_policy(
     Body(given): Body<Map<String, Value>>,
 ) -> Answer {
     let ctx = house.ctx(who);
-    let (reading, asked) = (ctx.clone(), name.clone());
-    let before = house.db.read(move |tx| registry::policy::get(tx, &reading, &asked)).await?;
-    let Value::Object(mut merged) = json!(before) else {
-        return Err(Error::invalid("body", "the stored policy is no object"));
-    };
-    merged.extend(given);
-    let policy = read(merged)?;
-    let stored = policy.clone();
-    house.db.write(move |tx| registry::policy::set(tx, &ctx, &name, &stored)).await?;
+    let policy = house.db.write(move |tx| change(tx, &ctx, &name, given)).await?;
     Ok(Json(json!(policy)))
 }
 
-fn read(given: Map<String, Value>) -> Result<Policy, Error> {
-    serde_json::from_value(Value::Object(given)).map_err(|error| {
-        let message = error.to_string();
-        let field = message.split('`').nth(1).unwrap_or("body").to_owned();
-        Error::invalid(&field, format!("the policy is not right: {message}"))
-    })
+/// Reads and writes in one transaction, so that of two changes at once none is lost.
+fn change(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, given: Map<String, Value>) -> Result<Policy, Error> {
+    let mut policy = json!(registry::policy::get(tx, ctx, name)?);
+    if let Some(fields) = policy.as_object_mut() {
+        fields.extend(given);
+    }
+    let policy = body::read(policy)?;
+    registry::policy::set(tx, ctx, name, &policy)?;
+    Ok(policy)
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,18 +1,18 @@
 //! Monitors, their windows and alerts.
 
-use axum::extract::{Path, Query, State};
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use conductor::House;
-use std::collections::BTreeMap;
-
 use monitoring::monitor::Monitor;
 use monitoring::report::{Kind, WindowReport};
 use monitoring::window::{self, Listing};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Error};
+use super::{Answer, Body, Query, body};
 use crate::principal::Caller;
 
 pub(super) fn routes() -> Router<House> {
@@ -71,11 +71,7 @@ async fn put(
     Body(mut definition): Body<serde_json::Map<String, Value>>,
 ) -> Answer {
     definition.insert("name".to_owned(), json!(name));
-    let monitor: Monitor = serde_json::from_value(Value::Object(definition)).map_err(|error| {
-        let message = error.to_string();
-        let field = message.split('`').nth(1).unwrap_or("body").to_owned();
-        Error::invalid(&field, format!("the definition of the monitor is not right: {message}"))
-    })?;
+    let monitor: Monitor = body::read(Value::Object(definition))?;
     let (ctx, stored) = (house.ctx(who), monitor.clone());
     house
         .db

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +16,7 @@ use pipelines::step::StepState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Error};
+use super::{Answer, Body, Error, Query};
 use crate::principal::Caller;
 
 /// Most of a log in one answer, bytes.
@@ -198,9 +198,9 @@ async fn log(
     let found = house
         .db
         .read(move |tx| {
-            Ok::<_, pipelines::Error>(
-                pipelines::run::steps(tx, &ctx, &wanted.0)?.into_iter().find(|one| one.step == wanted.1),
-            )
+            let (id, step) = wanted;
+            pipelines::run::get(tx, &ctx, &id)?;
+            Ok::<_, pipelines::Error>(pipelines::run::steps(tx, &ctx, &id)?.into_iter().find(|one| one.step == step))
         })
         .await?;
     let Some(found) = found else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use conductor::House;
@@ -15,7 +15,7 @@ use tracking::experiment::Experiment;
 use tracking::run::Run;
 use tracking::search::{self, ExperimentSearch, RunSearch};
 
-use super::Answer;
+use super::{Answer, Query};
 use crate::principal::Caller;
 
 pub(super) fn routes() -> Router<House> {

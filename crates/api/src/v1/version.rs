@@ -5,14 +5,13 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use conductor::House;
 use registry::pointer::Pointer;
 use serde::Deserialize;
 use serde_json::json;
 use telemetry::table::{self, Format};
 
-use super::{Answer, Body, Error, model};
+use super::{Answer, Body, Error, RawBody, model};
 use crate::principal::Caller;
 
 pub(super) fn routes() -> Router<House> {
@@ -97,12 +96,12 @@ async fn set_reference(
     Caller(who): Caller,
     Path((name, version)): Path<(String, String)>,
     headers: HeaderMap,
-    bytes: Bytes,
+    RawBody(bytes): RawBody,
 ) -> Answer {
     let parquet = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"parquet"));
     let format = if parquet { Format::Parquet } else { Format::Csv };
-    let rows =
-        tokio::task::spawn_blocking(move || table::read(bytes, format)).await.map_err(conductor::Error::from)??;
+    let rows = tokio::task::spawn_blocking(move || table::read(bytes, format)).await.map_err(conductor::Error::from)?;
+    let rows = rows.map_err(|error| Error::from(error).about("body"))?;
     let ctx = house.ctx(who);
     let count = rows.rows();
     conductor::admission::set_reference(&house, ctx, &name, &version, rows).await?;

@@ -5,3 +5,4 @@ extern crate rondo_api as api;
 
 mod mlflow;
 mod server;
+mod v1;

@@ -1,9 +1,11 @@
 //! A server on a free port with everything of its own, and a client that speaks JSON.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use conductor::{House, Parts};
 use kernel::clock::Clock;
+use kernel::task::Stopper;
 use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -13,12 +15,22 @@ pub(crate) struct Server {
     pub(crate) url: String,
     client: reqwest::Client,
     _stop: Arc<tokio::task::JoinHandle<()>>,
-    _directory: TempDir,
+    _loop: Option<Stopper>,
+    directory: TempDir,
 }
 
 impl Server {
-    /// Starts one.
+    /// Starts one that does only what it is asked.
     pub(crate) async fn start() -> Self {
+        Self::build(false).await
+    }
+
+    /// Starts one whose loop turns: reactions, jobs, monitors and pipelines.
+    pub(crate) async fn turning() -> Self {
+        Self::build(true).await
+    }
+
+    async fn build(turns: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let clock = Clock::system();
@@ -29,12 +41,27 @@ impl Server {
         let log = telemetry::Log::open(&path("log"), blob.clone(), clock.clone(), options).unwrap();
         let fleet = serving::Fleet::new(log.clone(), clock.clone(), serving::Options::default());
         let house = House::new(Parts { db, blob, log, fleet, clock, logs_dir: path("pipelines") });
+        let (stopper, shutdown) = kernel::task::shutdown();
+        if turns {
+            conductor::worker::start(&house, &shutdown);
+            let options = pipelines::Options { logs_dir: path("pipelines"), ..pipelines::Options::default() };
+            let executor = pipelines::Executor::new(house.db.clone(), options, house.clock.clone());
+            kernel::task::spawn("test-executor", async move { executor.run(shutdown).await });
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serve = kernel::task::spawn("test-server", async move {
             axum::serve(listener, api::router(house)).await.unwrap();
         });
-        Self { url, client: reqwest::Client::new(), _stop: Arc::new(serve), _directory: directory }
+        let turning = turns.then_some(stopper);
+        Self { url, client: reqwest::Client::new(), _stop: Arc::new(serve), _loop: turning, directory }
+    }
+
+    /// A folder that goes with the server.
+    pub(crate) fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.directory.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
     }
 
     /// A request to this server.

@@ -62,6 +62,14 @@ pub fn search(tx: &mut Tx<'_>, ctx: &Ctx, search: &Search) -> Result<Page<Versio
     Ok(search.page(found, offset))
 }
 
+/// The versions of a model, the newest first, those of a prompt too.
+pub fn of_model(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, limit: i64) -> Result<Vec<Version>> {
+    let mut sql = Sql::new();
+    sql.push(SELECT).push(" WHERE v.workspace = ").bind(ctx.workspace.as_str()).push(" AND NOT v.deleted");
+    sql.push(" AND m.name = ").bind(name).push(" ORDER BY v.version DESC LIMIT ").bind(limit);
+    Ok(fetch(tx, &sql)?.into_iter().map(|(_, version)| version).collect())
+}
+
 fn attribute(sql: &mut Sql, clause: &Clause) -> Result<()> {
     match clause.key.as_str() {
         "name" => text(sql, &NAME, clause, true),
