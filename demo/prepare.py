@@ -63,7 +63,7 @@ def flights() -> pd.DataFrame:
     table = source("flights.csv.zip")
     table["departure"] = pd.to_datetime(table.time_hour, utc=True) + minutes(table.minute)
     local = table.departure.dt.tz_convert(NEW_YORK)
-    table["weekday"] = local.dt.weekday
+    table["weekday"] = local.dt.day_of_week
     table["id"] = (
         table.carrier + table.flight.astype(str) + "-" + table.origin + "-" + local.dt.strftime("%Y%m%dT%H%M")
     )

@@ -44,7 +44,7 @@ SIGNATURE = ModelSignature(
 def params() -> dict[str, float]:
     given = {name: os.environ.get(f"RONDO_PARAM_{name.upper()}") for name in ("max_rows", "trees", "depth", "rate")}
     return {
-        "max_rows": int(given["max_rows"] or 60_000),
+        "max_rows": int(given["max_rows"] or 30_000),
         "trees": int(given["trees"] or 200),
         "depth": int(given["depth"] or 4),
         "rate": float(given["rate"] or 0.05),

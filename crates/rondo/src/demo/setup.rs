@@ -57,7 +57,8 @@ pub(super) async fn first_model(api: &Api, folder: &Folder) -> anyhow::Result<()
             deployment["failure"].as_str().unwrap_or("no version is in Production")
         );
     };
-    step.done(format!("trained on January and February, version {version} is live"));
+    let trained = if started["fresh"] == json!(true) { "trained on January and February, " } else { "is there, " };
+    step.done(format!("{trained}version {version} is live"));
     Ok(())
 }
 
