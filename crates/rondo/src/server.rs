@@ -4,6 +4,7 @@ mod lock;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use conductor::{House, Parts};
@@ -13,6 +14,9 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::term;
+
+/// How long requests that run when the signal comes may take to end.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Serves until a signal says stop.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
@@ -34,7 +38,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let executor = start(config, &data_dir, &house, &shutdown)?;
     lock.write_address(address)?;
     announce(address, &data_dir);
-    serve(listener, house.clone(), stopper).await?;
+    serve(listener, house.clone(), stopper, shutdown).await?;
     let _finished = executor.await;
     house
         .log
@@ -83,7 +87,8 @@ fn announce(address: SocketAddr, data_dir: &Path) {
     ));
 }
 
-async fn serve(listener: TcpListener, house: House, stopper: Stopper) -> anyhow::Result<()> {
+/// Serves until a signal; then requests that run may end, but none may keep the server by never ending.
+async fn serve(listener: TcpListener, house: House, stopper: Stopper, mut shutdown: Shutdown) -> anyhow::Result<()> {
     use axum::serve::ListenerExt as _;
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
@@ -92,7 +97,14 @@ async fn serve(listener: TcpListener, house: House, stopper: Stopper) -> anyhow:
         stop_signal().await;
         stopper.stop();
     };
-    axum::serve(listener, api::router(house)).with_graceful_shutdown(stopping).await?;
+    let too_long = async move {
+        shutdown.wait().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = axum::serve(listener, api::router(house)).with_graceful_shutdown(stopping) => ended?,
+        () = too_long => tracing::warn!("requests that had not ended were cut off"),
+    }
     Ok(())
 }
 
