@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// The whole MLOps loop in one binary.
 #[derive(Debug, Parser)]
-#[command(name = "rondo", version, about, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "rondo", version, about, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -119,10 +119,10 @@ pub(crate) enum Model {
         #[arg(long)]
         metric: Option<String>,
         /// How much worse a candidate may be at most
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true, value_parser = finite)]
         margin: Option<f64>,
         /// Least number of labelled rows for a verdict
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true)]
         min_rows: Option<i64>,
     },
     /// Evaluate a version together with the champion
@@ -229,7 +229,7 @@ pub(crate) enum Run {
         #[arg(long)]
         experiment: Option<String>,
         /// How many
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// One run
@@ -240,4 +240,32 @@ pub(crate) enum Run {
 pub(crate) enum Config {
     /// Every value with its origin
     Show,
+}
+
+/// A number that JSON can carry.
+fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
+    if number.is_finite() { Ok(number) } else { Err("it must be finite".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn what_can_be_typed_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_is_finite() {
+        let check = |text: &str, expect: Option<f64>| assert_eq!(finite(text).ok(), expect, "{text}");
+        check("0.5", Some(0.5));
+        check("-1", Some(-1.0));
+        check("NaN", None);
+        check("1e999", None);
+        check("x", None);
+    }
 }

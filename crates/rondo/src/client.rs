@@ -1,5 +1,7 @@
 //! The command line as a client of `/api/v1`.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use reqwest::Method;
 use serde::Serialize;
@@ -17,8 +19,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { base: config.server().to_owned(), user: config.user(), http: reqwest::Client::new() }
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let base = config.server().to_owned();
+        if !reqwest::Url::parse(&base).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            return Err(hinted(
+                format!("`{base}` is not the address of a server"),
+                "write http://HOST:PORT, e.g. http://127.0.0.1:5000",
+            ));
+        }
+        Ok(Self { base, user: config.user(), http: reqwest::Client::new() })
     }
 
     /// Fetches JSON.
@@ -69,5 +78,32 @@ impl Client {
             Some(hint) => Err(hinted(message, hint)),
             None => Err(anyhow::anyhow!(message)),
         }
+    }
+}
+
+/// A name as one segment of a path: a slash or a question mark in it must not lead elsewhere.
+pub(crate) fn segment(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~@".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _infallible = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_segment() {
+        let check = |name: &str, expect: &str| assert_eq!(segment(name), expect);
+        check("visit-reranker_1.2~@x", "visit-reranker_1.2~@x");
+        check("../models", "..%2Fmodels");
+        check("a?b#c", "a%3Fb%23c");
+        check("50% é", "50%25%20%C3%A9");
     }
 }

@@ -94,7 +94,11 @@ fn database(config: &Config) -> Finding {
 }
 
 async fn server(config: &Config) -> Finding {
-    match Client::new(config).text("/readyz").await {
+    let ready = match Client::new(config) {
+        Ok(client) => client.text("/readyz").await,
+        Err(error) => Err(error),
+    };
+    match ready {
         Ok(_) => good("server", format!("ready at {}", config.server())),
         Err(_) => Finding {
             what: "server",

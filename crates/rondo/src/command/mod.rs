@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: Cli) -> anyhow::Result<()> {
         }
         other => {
             let config = load(&global, &Up::default())?;
-            let session = Session { client: Client::new(&config), json: global.json };
+            let session = Session { client: Client::new(&config)?, json: global.json };
             runtime()?.block_on(talk(&session, other))
         }
     }

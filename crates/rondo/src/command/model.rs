@@ -1,10 +1,12 @@
 //! `rondo model`.
 
+use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Session, show};
 use crate::cli::Model;
+use crate::client::segment;
 use crate::term;
 
 pub(crate) async fn run(session: &Session, what: Model) -> anyhow::Result<()> {
@@ -19,16 +21,16 @@ pub(crate) async fn run(session: &Session, what: Model) -> anyhow::Result<()> {
             policy(session, &name, change).await
         }
         Model::Evaluate { name, version } => {
-            let path = format!("/api/v1/models/{name}/versions/{version}/evaluate");
+            let path = format!("/api/v1/models/{}/versions/{}/evaluate", segment(&name), segment(&version));
             let answer = session.client.send(Method::POST, &path, &json!({})).await?;
-            tell(
-                session,
-                &answer,
-                format!("version {version} of {name} is being evaluated for {}", show::cell(&answer["pointers"])),
-            )
+            let text = match show::cell(&answer["pointers"]) {
+                none if none.is_empty() => format!("version {version} of {name} holds every pointer that is in use"),
+                pointers => format!("version {version} of {name} is being evaluated for {pointers}"),
+            };
+            tell(session, &answer, text)
         }
         Model::Promote { name, version, to, reason } => {
-            let path = format!("/api/v1/models/{name}/versions/{version}/promote");
+            let path = format!("/api/v1/models/{}/versions/{}/promote", segment(&name), segment(&version));
             let answer = session.client.send(Method::POST, &path, &json!({ "pointer": to, "reason": reason })).await?;
             tell(session, &answer, format!("{to} of {name} is now version {version}"))
         }
@@ -40,8 +42,8 @@ pub(crate) async fn run(session: &Session, what: Model) -> anyhow::Result<()> {
             } else {
                 "text/csv"
             };
-            let bytes = std::fs::read(&file)?;
-            let path = format!("/api/v1/models/{name}/versions/{version}/reference");
+            let bytes = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let path = format!("/api/v1/models/{}/versions/{}/reference", segment(&name), segment(&version));
             let answer = session.client.upload(&path, media, bytes).await?;
             tell(session, &answer, format!("version {version} of {name} has a new reference"))
         }
@@ -59,7 +61,7 @@ async fn list(session: &Session) -> anyhow::Result<()> {
 }
 
 async fn show_one(session: &Session, name: &str) -> anyhow::Result<()> {
-    let answer = session.client.get(&format!("/api/v1/models/{name}")).await?;
+    let answer = session.client.get(&format!("/api/v1/models/{}", segment(name))).await?;
     if session.json {
         return term::json(&answer);
     }
@@ -76,7 +78,7 @@ async fn show_one(session: &Session, name: &str) -> anyhow::Result<()> {
 }
 
 async fn history(session: &Session, name: &str) -> anyhow::Result<()> {
-    let answer = session.client.get(&format!("/api/v1/models/{name}/history")).await?;
+    let answer = session.client.get(&format!("/api/v1/models/{}/history", segment(name))).await?;
     if session.json {
         return term::json(&answer);
     }
@@ -123,7 +125,7 @@ fn tale(event: &Value) -> String {
 }
 
 async fn policy(session: &Session, name: &str, change: Value) -> anyhow::Result<()> {
-    let path = format!("/api/v1/models/{name}/policy");
+    let path = format!("/api/v1/models/{}/policy", segment(name));
     let set: Map<String, Value> = change
         .as_object()
         .into_iter()
@@ -146,7 +148,7 @@ async fn policy(session: &Session, name: &str, change: Value) -> anyhow::Result<
 }
 
 async fn decide(session: &Session, name: &str, verdict: &str, approved: bool, note: &str) -> anyhow::Result<()> {
-    let path = format!("/api/v1/models/{name}/verdicts/{verdict}/approve");
+    let path = format!("/api/v1/models/{}/verdicts/{}/approve", segment(name), segment(verdict));
     let answer = session.client.send(Method::POST, &path, &json!({ "approved": approved, "note": note })).await?;
     tell(session, &answer, format!("verdict {verdict} is {}", if approved { "approved" } else { "rejected" }))
 }

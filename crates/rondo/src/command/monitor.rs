@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Session, show};
 use crate::cli::Monitor;
+use crate::client::segment;
 use crate::term;
 
 pub(crate) async fn run(session: &Session, what: Monitor) -> anyhow::Result<()> {
@@ -26,14 +27,18 @@ pub(crate) async fn run(session: &Session, what: Monitor) -> anyhow::Result<()> 
             } else {
                 serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", file.display()))?
             };
-            let answer = session.client.send(Method::PUT, &format!("/api/v1/monitors/{name}"), &definition).await?;
+            let answer =
+                session.client.send(Method::PUT, &format!("/api/v1/monitors/{}", segment(&name)), &definition).await?;
             if session.json {
                 return term::json(&answer);
             }
             term::line(format!("monitor {name} watches {}", show::cell(&answer["deployment"])));
         }
         Monitor::Delete { name } => {
-            let answer = session.client.send(Method::DELETE, &format!("/api/v1/monitors/{name}"), &json!({})).await?;
+            let answer = session
+                .client
+                .send(Method::DELETE, &format!("/api/v1/monitors/{}", segment(&name)), &json!({}))
+                .await?;
             if session.json {
                 return term::json(&answer);
             }
@@ -52,8 +57,8 @@ pub(crate) async fn run(session: &Session, what: Monitor) -> anyhow::Result<()> 
 }
 
 async fn show_one(session: &Session, name: &str) -> anyhow::Result<()> {
-    let monitor = session.client.get(&format!("/api/v1/monitors/{name}")).await?;
-    let windows = session.client.get(&format!("/api/v1/monitors/{name}/windows")).await?;
+    let monitor = session.client.get(&format!("/api/v1/monitors/{}", segment(name))).await?;
+    let windows = session.client.get(&format!("/api/v1/monitors/{}/windows", segment(name))).await?;
     if session.json {
         return term::json(&json!({ "monitor": monitor, "windows": windows["windows"] }));
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Session, show};
 use crate::cli::Pipeline;
+use crate::client::segment;
 use crate::term::{self, hinted};
 
 pub(crate) async fn run(session: &Session, what: Pipeline) -> anyhow::Result<()> {
@@ -22,7 +23,7 @@ pub(crate) async fn run(session: &Session, what: Pipeline) -> anyhow::Result<()>
             term::table(&show::headings(&fields), &show::rows(&answer["pipelines"], &fields));
         }
         Pipeline::Show { name } => {
-            let answer = session.client.get(&format!("/api/v1/pipelines/{name}/runs")).await?;
+            let answer = session.client.get(&format!("/api/v1/pipelines/{}/runs", segment(&name))).await?;
             if session.json {
                 return term::json(&answer);
             }
@@ -32,15 +33,20 @@ pub(crate) async fn run(session: &Session, what: Pipeline) -> anyhow::Result<()>
         Pipeline::Apply { path } => apply(session, &path).await?,
         Pipeline::Start { name, params, wait } => start(session, &name, &params, wait).await?,
         Pipeline::Cancel { run } => {
-            let answer =
-                session.client.send(Method::POST, &format!("/api/v1/pipeline-runs/{run}/cancel"), &json!({})).await?;
+            let answer = session
+                .client
+                .send(Method::POST, &format!("/api/v1/pipeline-runs/{}/cancel", segment(&run)), &json!({}))
+                .await?;
             if session.json {
                 return term::json(&answer);
             }
             term::line(format!("run {run} is being stopped"));
         }
         Pipeline::Log { run, step } => {
-            let text = session.client.text(&format!("/api/v1/pipeline-runs/{run}/steps/{step}/log")).await?;
+            let text = session
+                .client
+                .text(&format!("/api/v1/pipeline-runs/{}/steps/{}/log", segment(&run), segment(&step)))
+                .await?;
             term::line(text.trim_end());
         }
     }
@@ -57,7 +63,7 @@ async fn apply(session: &Session, path: &Path) -> anyhow::Result<()> {
         )?;
     let dir = file.parent().unwrap_or(Path::new(".")).canonicalize()?;
     let body = json!({ "definition": text, "dir": dir });
-    let answer = session.client.send(Method::PUT, &format!("/api/v1/pipelines/{name}"), &body).await?;
+    let answer = session.client.send(Method::PUT, &format!("/api/v1/pipelines/{}", segment(name)), &body).await?;
     if session.json {
         return term::json(&answer);
     }
@@ -73,7 +79,7 @@ async fn start(session: &Session, name: &str, params: &[String], wait: bool) -> 
             .ok_or_else(|| hinted(format!("`{param}` is not a parameter"), "write --param NAME=VALUE"))?;
         given.insert(key.to_owned(), Value::String(value.to_owned()));
     }
-    let path = format!("/api/v1/pipelines/{name}/runs");
+    let path = format!("/api/v1/pipelines/{}/runs", segment(name));
     let mut answer = session.client.send(Method::POST, &path, &json!({ "params": given })).await?;
     let id = show::cell(&answer["run_id"]);
     if wait {
@@ -97,7 +103,7 @@ async fn start(session: &Session, name: &str, params: &[String], wait: bool) -> 
 
 async fn wait_for(session: &Session, id: &str) -> anyhow::Result<Value> {
     loop {
-        let run = session.client.get(&format!("/api/v1/pipeline-runs/{id}")).await?;
+        let run = session.client.get(&format!("/api/v1/pipeline-runs/{}", segment(id))).await?;
         if matches!(run["state"].as_str(), Some("succeeded" | "failed" | "cancelled")) {
             return Ok(run);
         }

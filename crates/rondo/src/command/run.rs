@@ -2,12 +2,13 @@
 
 use super::{Session, show};
 use crate::cli::Run;
+use crate::client::segment;
 use crate::term;
 
 pub(crate) async fn run(session: &Session, what: Run) -> anyhow::Result<()> {
     match what {
         Run::List { experiment, limit } => {
-            let of = experiment.map(|name| format!("&experiment={name}")).unwrap_or_default();
+            let of = experiment.map(|name| format!("&experiment={}", segment(&name))).unwrap_or_default();
             let answer = session.client.get(&format!("/api/v1/runs?limit={limit}{of}")).await?;
             if session.json {
                 return term::json(&answer);
@@ -16,7 +17,7 @@ pub(crate) async fn run(session: &Session, what: Run) -> anyhow::Result<()> {
             term::table(&fields, &show::rows(&answer["runs"], &fields));
         }
         Run::Show { run } => {
-            let answer = session.client.get(&format!("/api/v1/runs/{run}")).await?;
+            let answer = session.client.get(&format!("/api/v1/runs/{}", segment(&run))).await?;
             if session.json {
                 return term::json(&answer);
             }
