@@ -93,8 +93,6 @@ impl Classified for Error {
         match self {
             Self::Db(error) => error.hint(),
             Self::GateRefused { hint, .. } => Some(hint.clone()),
-            Self::ModelNotFound(_) => Some("`rondo model list` shows the models there are".to_owned()),
-            Self::VersionNotFound { name, .. } => Some(format!("`rondo model show {name}` shows its versions")),
             _ => None,
         }
     }
