@@ -43,7 +43,11 @@ pub async fn round(house: &House) -> Result<usize, Error> {
         let (ctx, asked) = (house.conductor_ctx(), monitor.clone());
         let due = house.db.read(move |tx| due(tx, &ctx, &asked, mark)).await?;
         for window in due {
-            evaluate(house, &monitor, window).await?;
+            // one monitor that cannot be evaluated does not hold up the others
+            if let Err(error) = evaluate(house, &monitor, window).await {
+                tracing::error!(monitor.name, %error, "a window cannot be evaluated and will be tried again");
+                break;
+            }
             evaluated += 1;
         }
     }
@@ -87,6 +91,10 @@ async fn evaluate(house: &House, monitor: &Monitor, due: Due) -> Result<(), Erro
     house
         .db
         .write(move |tx| {
+            // a definition that was changed or deleted meanwhile must not raise an alert any more
+            if monitoring::monitor::find(tx, &ctx, &monitor.name)?.as_ref() != Some(&monitor) {
+                return Ok(());
+            }
             if window::record(tx, &ctx, &report)? {
                 monitoring::alert::step(tx, &ctx, &monitor, &report)?;
                 schedule::while_on(tx, &ctx, &report)?;
