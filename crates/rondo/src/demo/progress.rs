@@ -17,12 +17,12 @@ pub(super) struct Step {
 
 /// Begins a step.
 pub(super) fn step(name: &'static str) -> Step {
-    begin(name, ProgressBar::new_spinner().with_style(style("  {spinner:.cyan} {prefix:16} {msg}")))
+    begin(name, ProgressBar::new_spinner().with_style(style("  {spinner:.cyan} {prefix:16} {wide_msg}")))
 }
 
 /// Begins the replay of so many days.
 pub(super) fn days(name: &'static str, days: u64) -> Step {
-    let style = style("  {spinner:.cyan} {prefix:16} [{bar:36.cyan/blue}] {msg}").progress_chars("=> ");
+    let style = style("  {spinner:.cyan} {prefix:16} [{bar:30.cyan/blue}] {wide_msg}").progress_chars("=> ");
     begin(name, ProgressBar::new(days).with_style(style))
 }
 
