@@ -51,6 +51,12 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     }
 }
 
+/// Says that a version will have no reference.
+pub(crate) fn give_up(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job, reason: &str) -> Result<(), Error> {
+    let Admit { model, version } = job.payload()?;
+    publish_failure(tx, ctx, &job.key, &model, &version, reason)
+}
+
 /// Makes a profile from rows that somebody passed, and publishes it as the reference of a version.
 pub async fn set_reference(house: &House, ctx: Ctx, model: &str, version: &str, rows: Frame) -> Result<(), Error> {
     let (read_ctx, name, number) = (ctx.clone(), model.to_owned(), version.to_owned());

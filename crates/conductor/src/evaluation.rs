@@ -90,32 +90,42 @@ fn targets(tx: &mut Tx<'_>, ctx: &Ctx, model: &str, version: &str) -> Result<Vec
 pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     let wanted: Evaluate = job.payload()?;
     let key = job.key.clone();
-    let verdict = match measure::verdict(house, &wanted).await {
-        Ok(verdict) => verdict,
+    let measured = match measure::verdict(house, &wanted).await {
         Err(error) if matches!(error.kind(), Kind::Unavailable | Kind::Overloaded) => return Err(error),
-        Err(error) => failed(house, &wanted, &error).await?,
+        measured => measured.map_err(|error| error.to_string()),
     };
     let ctx = house.conductor_ctx();
     house
         .db
         .write(move |tx| {
+            let verdict = match measured {
+                Ok(verdict) => verdict,
+                Err(reason) => failed(tx, &ctx, &wanted, &reason)?,
+            };
             registry::verdict::record(tx, &ctx, verdict)?;
             job::finish(tx, &ctx, &key)
         })
         .await
 }
 
+/// Records that a version could not be evaluated, which is a verdict too.
+pub(crate) fn give_up(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job, reason: &str) -> Result<(), Error> {
+    let wanted: Evaluate = job.payload()?;
+    let verdict = failed(tx, ctx, &wanted, reason)?;
+    registry::verdict::record(tx, ctx, verdict)?;
+    Ok(())
+}
+
 /// What cannot be shown has failed, and says why.
-async fn failed(house: &House, wanted: &Evaluate, error: &Error) -> Result<NewVerdict, Error> {
-    let (ctx, model, pointer) = (house.conductor_ctx(), wanted.model.clone(), wanted.pointer.parse::<Pointer>()?);
-    let champion = house.db.read(move |tx| registry::pointer::champion(tx, &ctx, &model, &pointer)).await?;
+fn failed(tx: &mut Tx<'_>, ctx: &Ctx, wanted: &Evaluate, reason: &str) -> Result<NewVerdict, Error> {
+    let champion = registry::pointer::champion(tx, ctx, &wanted.model, &wanted.pointer.parse::<Pointer>()?)?;
     Ok(NewVerdict {
         model: wanted.model.clone(),
         version: wanted.version.clone(),
         champion: champion.map(|champion| champion.version),
         pointer: wanted.pointer.clone(),
         passed: false,
-        evidence: json!({ "reason": error.to_string() }),
+        evidence: json!({ "reason": reason }),
         ..NewVerdict::default()
     })
 }

@@ -79,6 +79,15 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     }
 }
 
+/// Says that a deployment stays at what it serves.
+pub(crate) fn give_up(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job, reason: &str) -> Result<(), Error> {
+    let Roll { deployment } = job.payload()?;
+    match wanted(tx, ctx, &deployment)? {
+        Some((target, version)) => record_failure(tx, ctx, &job.key, &target, &version.version, reason),
+        None => Ok(()),
+    }
+}
+
 /// Loads what each deployment served last; called before the server says that it is ready.
 pub async fn restore(house: &House) -> Result<(), Error> {
     let ctx = house.conductor_ctx();

@@ -80,12 +80,14 @@ async fn step(house: &House, kind: job::Kind) -> Result<bool, Error> {
         job::Kind::Webhook => webhook::work(house, &next).await,
     };
     if let Err(error) = done {
-        give_up_or_postpone(house, next, &error).await?;
+        give_up_or_postpone(house, kind, next, &error).await?;
     }
     Ok(true)
 }
 
-async fn give_up_or_postpone(house: &House, job: job::Job, error: &Error) -> Result<(), Error> {
+/// A passing failure is tried again later. A lasting one is told: the lane publishes what did not come of the job, so that nobody
+/// waits for it in vain.
+async fn give_up_or_postpone(house: &House, kind: job::Kind, job: job::Job, error: &Error) -> Result<(), Error> {
     use kernel::error::{Classified as _, Kind};
     let ctx = house.conductor_ctx();
     let reason = error.to_string();
@@ -95,12 +97,17 @@ async fn give_up_or_postpone(house: &House, job: job::Job, error: &Error) -> Res
     house
         .db
         .write(move |tx| {
-            if last {
-                job::fail(tx, &ctx, &job.key, &reason)
-            } else {
+            if !last {
                 let wait_us = (1_000_000_i64 << job.attempts.min(10)).min(LONGEST_WAIT_US);
-                job::postpone(tx, &job.key, ctx.now_us + wait_us, &reason)
+                return job::postpone(tx, &job.key, ctx.now_us + wait_us, &reason);
             }
+            match kind {
+                job::Kind::Admit => admission::give_up(tx, &ctx, &job, &reason)?,
+                job::Kind::Evaluate => evaluation::give_up(tx, &ctx, &job, &reason)?,
+                job::Kind::Roll => rollout::give_up(tx, &ctx, &job, &reason)?,
+                job::Kind::Webhook => {}
+            }
+            job::fail(tx, &ctx, &job.key, &reason)
         })
         .await
 }

@@ -63,10 +63,18 @@ pub mod kind {
     pub const DEPLOYMENT_ROLLED: &str = "deployment.rolled";
     /// `{to, pointer, reason}`
     pub const DEPLOYMENT_ROLL_FAILED: &str = "deployment.roll_failed";
+    /// `{definition, from}`; without the secret of the webhook.
+    pub const MONITOR_CHANGED: &str = "monitor.changed";
+    /// `{definition}`
+    pub const MONITOR_DELETED: &str = "monitor.deleted";
     /// `{deployment, rule, window, evidence}`
     pub const ALERT_FIRED: &str = "alert.fired";
     /// `{deployment, rule, window, evidence}`
     pub const ALERT_RESOLVED: &str = "alert.resolved";
+    /// `{digest, dir, from}`; `digest` and `from` are of the text of the definition.
+    pub const PIPELINE_CHANGED: &str = "pipeline.changed";
+    /// `{}`
+    pub const PIPELINE_DELETED: &str = "pipeline.deleted";
     /// `{run_id, trigger, reason}`
     pub const PIPELINE_STARTED: &str = "pipeline.started";
     /// `{run_id, steps}`

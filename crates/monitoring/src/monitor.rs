@@ -3,7 +3,9 @@
 use db::{Row, Tx};
 use kernel::clock::{DAY_US, SECOND_US};
 use kernel::ctx::Ctx;
+use kernel::event::{NewEvent, kind};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::rule::Rule;
 use crate::task::Task;
@@ -84,6 +86,11 @@ impl Monitor {
         }
     }
 
+    /// The definition for others to read: the secret is never told again.
+    pub fn without_secret(&self) -> Value {
+        json!(Self { webhook_secret: None, ..self.clone() })
+    }
+
     /// Start of the window that an instant lies in.
     pub fn window_of(&self, at_us: i64) -> i64 {
         (at_us - self.offset_us).div_euclid(self.window_us) * self.window_us + self.offset_us
@@ -142,9 +149,13 @@ pub(crate) fn name_is_plain(field: &str, name: &str) -> Result<(), Error> {
 /// Creates a monitor or replaces its definition. Alerts of rules that are gone or changed are resolved.
 pub fn put(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &Monitor) -> Result<(), Error> {
     monitor.validate()?;
-    if let Some(before) = find(tx, ctx, &monitor.name)? {
+    let before = find(tx, ctx, &monitor.name)?;
+    if before.as_ref() == Some(monitor) {
+        return Ok(());
+    }
+    if let Some(before) = &before {
         for rule in before.rules.iter().filter(|rule| !monitor.rules.contains(rule)) {
-            alert::retire(tx, ctx, &before, &rule.name, "the rule was changed or removed")?;
+            alert::retire(tx, ctx, before, &rule.name, "the rule was changed or removed")?;
         }
     }
     let definition = serde_json::to_string(monitor)
@@ -162,6 +173,13 @@ pub fn put(tx: &mut Tx<'_>, ctx: &Ctx, monitor: &Monitor) -> Result<(), Error> {
             ctx.now_us.into(),
         ],
     )?;
+    let payload =
+        json!({ "definition": monitor.without_secret(), "from": before.as_ref().map(Monitor::without_secret) });
+    told(tx, ctx, kind::MONITOR_CHANGED, &monitor.name, payload)
+}
+
+fn told(tx: &mut Tx<'_>, ctx: &Ctx, kind: &'static str, name: &str, payload: Value) -> Result<(), Error> {
+    db::events::emit(tx, ctx, NewEvent { kind, subject: format!("monitor/{name}"), model: None, payload })?;
     Ok(())
 }
 
@@ -198,7 +216,7 @@ pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<(), Error> {
     tx.execute("DELETE FROM monitor_alerts WHERE workspace = $1 AND monitor = $2", &key)?;
     tx.execute("DELETE FROM monitor_windows WHERE workspace = $1 AND monitor = $2", &key)?;
     tx.execute("DELETE FROM monitors WHERE workspace = $1 AND name = $2", &key)?;
-    Ok(())
+    told(tx, ctx, kind::MONITOR_DELETED, name, json!({ "definition": monitor.without_secret() }))
 }
 
 fn read(row: &Row) -> Result<Monitor, Error> {

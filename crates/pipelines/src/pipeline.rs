@@ -4,7 +4,10 @@ use std::path::Path;
 
 use db::{Row, Tx};
 use kernel::ctx::Ctx;
+use kernel::digest;
+use kernel::event::{NewEvent, kind};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::definition::{self, Pipeline};
 use crate::{Error, trigger};
@@ -40,6 +43,7 @@ pub fn put(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, text: &str, dir: &str) -> Res
     if !Path::new(dir).is_dir() {
         return Err(folder("does not exist on the server"));
     }
+    let before = find(tx, ctx, name)?;
     tx.execute(
         "INSERT INTO pipelines (workspace, name, definition, dir, created_us, updated_us) VALUES ($1, $2, $3, $4, $5, $5) \
          ON CONFLICT (workspace, name) DO UPDATE SET definition = excluded.definition, dir = excluded.dir, \
@@ -47,16 +51,37 @@ pub fn put(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, text: &str, dir: &str) -> Res
         &[ctx.workspace.as_str().into(), name.into(), text.into(), dir.into(), ctx.now_us.into()],
     )?;
     trigger::sync(tx, ctx, &pipeline)?;
+    if before.as_ref().is_none_or(|before| before.definition != text || before.dir != dir) {
+        let from = before.map(|before| digest::of(before.definition.as_bytes()));
+        let payload = json!({ "digest": digest::of(text.as_bytes()), "dir": dir, "from": from });
+        told(tx, ctx, kind::PIPELINE_CHANGED, name, pipeline.model, payload)?;
+    }
     get(tx, ctx, name)
+}
+
+fn told(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    kind: &'static str,
+    name: &str,
+    model: Option<String>,
+    payload: Value,
+) -> Result<(), Error> {
+    db::events::emit(tx, ctx, NewEvent { kind, subject: format!("pipeline/{name}"), model, payload })?;
+    Ok(())
 }
 
 /// The pipeline of that name.
 pub fn get(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Stored, Error> {
+    find(tx, ctx, name)?.ok_or_else(|| Error::NoPipeline(name.to_owned()))
+}
+
+fn find(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Option<Stored>, Error> {
     let row = tx.query_opt(
         "SELECT name, definition, dir, created_us, updated_us FROM pipelines WHERE workspace = $1 AND name = $2",
         &[ctx.workspace.as_str().into(), name.into()],
     )?;
-    row.map(|row| from_row(&row)).transpose()?.ok_or_else(|| Error::NoPipeline(name.to_owned()))
+    row.map(|row| from_row(&row)).transpose()
 }
 
 /// All pipelines, by name.
@@ -70,13 +95,12 @@ pub fn list(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Stored>, Error> {
 
 /// Forgets a pipeline, its triggers and what its steps may skip. Its runs stay, as part of the story.
 pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<(), Error> {
+    let before = get(tx, ctx, name)?;
     let key = [ctx.workspace.as_str().into(), name.into()];
-    if tx.execute("DELETE FROM pipelines WHERE workspace = $1 AND name = $2", &key)? == 0 {
-        return Err(Error::NoPipeline(name.to_owned()));
-    }
+    tx.execute("DELETE FROM pipelines WHERE workspace = $1 AND name = $2", &key)?;
     tx.execute("DELETE FROM pipeline_triggers WHERE workspace = $1 AND pipeline = $2", &key)?;
     tx.execute("DELETE FROM step_cache WHERE workspace = $1 AND pipeline = $2", &key)?;
-    Ok(())
+    told(tx, ctx, kind::PIPELINE_DELETED, name, before.pipeline.model, json!({}))
 }
 
 fn from_row(row: &Row) -> Result<Stored, Error> {

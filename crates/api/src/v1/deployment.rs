@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use conductor::House;
 use db::Tx;
-use kernel::clock::{parse_us, rfc3339};
+use kernel::clock::{DAY_US, parse_us, rfc3339};
 use kernel::ctx::Ctx;
 use registry::pointer::PointerUri;
 use serde::Deserialize;
@@ -129,6 +129,12 @@ async fn advance(
 ) -> Answer {
     let at_us =
         instant(&body.event_time).ok_or_else(|| Error::invalid("event_time", not_an_instant(&body.event_time)))?;
+    if at_us > house.clock.now_us() + DAY_US {
+        return Err(Error::invalid(
+            "event_time",
+            "a watermark cannot be more than a day ahead of the clock, for it never goes back",
+        ));
+    }
     known(&house, house.ctx(who), &name).await?;
     house.log.advance_watermark(&name, at_us).await?;
     house.nudge();

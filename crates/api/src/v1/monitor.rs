@@ -39,7 +39,7 @@ async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {
                 let last = window::last(tx, &ctx, &monitor.name, Kind::Drift)?;
                 shown.push(json!({
                     "name": monitor.name, "deployment": monitor.deployment, "firing": rules,
-                    "last_window_us": last.map(|window| window.until_us), "definition": public(&monitor),
+                    "last_window_us": last.map(|window| window.until_us), "definition": monitor.without_secret(),
                 }));
             }
             Ok::<_, monitoring::Error>(shown)
@@ -48,19 +48,10 @@ async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {
     Ok(Json(json!({ "monitors": monitors })))
 }
 
-/// The definition without its secret, which is never told again.
-fn public(monitor: &Monitor) -> Value {
-    let mut value = json!(monitor);
-    if let Some(map) = value.as_object_mut() {
-        map.remove("webhook_secret");
-    }
-    value
-}
-
 async fn one(State(house): State<House>, Caller(who): Caller, Path(name): Path<String>) -> Answer {
     let ctx = house.ctx(who);
     let monitor = house.db.read(move |tx| monitoring::monitor::get(tx, &ctx, &name)).await?;
-    Ok(Json(public(&monitor)))
+    Ok(Json(monitor.without_secret()))
 }
 
 /// `PUT /monitors/NAME`: the definition; makes it or replaces it.
@@ -81,7 +72,7 @@ async fn put(
         })
         .await?;
     house.nudge();
-    Ok(Json(public(&monitor)))
+    Ok(Json(monitor.without_secret()))
 }
 
 async fn delete(State(house): State<House>, Caller(who): Caller, Path(name): Path<String>) -> Answer {

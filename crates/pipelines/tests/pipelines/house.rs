@@ -159,9 +159,10 @@ impl House {
         }
     }
 
-    /// The events of the trail, as `kind payload`.
+    /// What was told of runs.
     pub(crate) async fn events(&self) -> anyhow::Result<Vec<Event>> {
-        Ok(self.db.read(|tx| db::events::after(tx, -1, 1_000)).await?)
+        let all = self.db.read(|tx| db::events::after(tx, -1, 1_000)).await?;
+        Ok(all.into_iter().filter(|event| event.kind != "pipeline.changed").collect())
     }
 }
 

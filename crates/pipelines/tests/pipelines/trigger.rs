@@ -166,6 +166,9 @@ async fn a_trigger_remembers_across_a_new_definition_and_forgets_when_it_is_anot
         assert!(started(&count("e", 11).await?).is_some());
         with(&house, |tx, ctx| pipeline::delete(tx, ctx, "p")).await?;
         assert_eq!(with(&house, trigger::watched_deployments).await?, [] as [String; 0]);
+        let trail = house.db.read(|tx| db::events::after(tx, -1, 1_000)).await?;
+        assert_eq!(trail.iter().filter(|event| event.kind == "pipeline.changed").count(), 3, "one for each change");
+        assert_eq!(trail.last().context("an event")?.kind, "pipeline.deleted");
         anyhow::Ok(())
     })
     .await;
