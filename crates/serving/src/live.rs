@@ -57,7 +57,7 @@ pub struct Batch {
     pub frame: Frame,
     /// The caller's ids, one a row; empty to have them made.
     pub ids: Vec<String>,
-    /// When each thing predicted about happened; empty for now.
+    /// When each thing predicted about happened; empty if each happened when it was asked about.
     pub event_times_us: Vec<i64>,
 }
 
