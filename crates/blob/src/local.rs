@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
@@ -29,6 +29,8 @@ pub(crate) struct Local {
     /// Canonical.
     root: PathBuf,
     store: LocalFileSystem,
+    /// Shared while a file is moved into a directory that is there, exclusive while directories come and go.
+    names: RwLock<()>,
 }
 
 impl Local {
@@ -45,7 +47,7 @@ impl Local {
         fs::create_dir(&incoming).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|source| Error::store("open the directory", shown, source))?;
-        Ok(Self { root, store })
+        Ok(Self { root, store, names: RwLock::new(()) })
     }
 
     fn full(&self, path: Option<&SafePath>) -> PathBuf {
@@ -171,18 +173,28 @@ impl Local {
         .await
     }
 
+    /// The directory leaves its place in one step, and is emptied where nobody looks; a crash in between is cleaned up by
+    /// [`Local::open`].
     pub(crate) async fn delete_all(self: &Arc<Self>, dir: SafePath) -> Result<(), Error> {
         let this = self.clone();
         blocking(move || {
             if this.look(Some(&dir))?.is_none() {
                 return Ok(());
             }
+            let failed = |error| Error::io("delete", dir.as_str(), error);
             let full = this.full(Some(&dir));
+            let aside = this.root.join(INCOMING).join(kernel::id::new());
+            let alone = this.names.write().unwrap_or_else(PoisonError::into_inner);
             let is_dir = fs::symlink_metadata(&full).is_ok_and(|found| found.is_dir());
-            let removed = if is_dir { fs::remove_dir_all(&full) } else { fs::remove_file(&full) };
+            let removed = if is_dir { fs::rename(&full, &aside) } else { fs::remove_file(&full) };
+            drop(alone);
             match removed {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("delete", dir.as_str(), error)),
-                _ => this.prune(&full, &dir),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => this.prune(&full, &dir)?,
+            }
+            match fs::remove_dir_all(&aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(()),
             }
         })
         .await
@@ -191,12 +203,14 @@ impl Local {
     /// After a deletion: directories that became empty go too, and the deletion is made durable.
     fn prune(&self, deleted: &Path, shown: &SafePath) -> Result<(), Error> {
         let mut dir = deleted.parent();
+        let alone = self.names.write().unwrap_or_else(PoisonError::into_inner);
         while let Some(place) = dir {
             if place == self.root || fs::remove_dir(place).is_err() {
                 break;
             }
             dir = place.parent();
         }
+        drop(alone);
         let kept = dir.unwrap_or(&self.root);
         match upload::sync_dir(kept) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("delete", shown.as_str(), error)),

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -16,8 +16,6 @@ use crate::{Error, SafePath};
 
 /// Bytes gathered before they are written; a slow caller holds this much memory and no thread.
 const GATHER: usize = 128 * 1_024;
-/// A directory can be pruned by a deletion just before the rename into it.
-const TRIES: usize = 10;
 
 /// Writes what comes; returns the length.
 pub(crate) async fn put(
@@ -75,20 +73,27 @@ impl Upload {
     }
 }
 
-/// Moves the complete file to its place.
+/// Moves the complete file to its place. The directory cannot be pruned between its making and the rename into it.
 fn publish(local: &Local, path: &SafePath, temporary: &Path) -> Result<(), Error> {
     let failed = |error| Error::io("write", path.as_str(), error);
     let target = local.full(Some(path));
     let dir = target.parent().unwrap_or(&local.root);
-    for attempt in 1.. {
+    let shared = local.names.read().unwrap_or_else(PoisonError::into_inner);
+    if fs::symlink_metadata(dir).is_ok() {
+        inside(local, dir, path)?;
+        fs::rename(temporary, &target).map_err(failed)?;
+        drop(shared);
+    } else {
+        drop(shared);
+        let _alone = local.names.write().unwrap_or_else(PoisonError::into_inner);
         make_dirs(local, dir, path)?;
-        match fs::rename(temporary, &target) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < TRIES => {}
-            Err(error) => return Err(failed(error)),
-            Ok(()) => break,
-        }
+        fs::rename(temporary, &target).map_err(failed)?;
     }
-    sync_dir(dir).map_err(failed)
+    match sync_dir(dir) {
+        // Deleted again since, with its directory.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(failed),
+    }
 }
 
 /// Makes the directories that are missing, each one durably, and none through a link that leads outside.
@@ -100,19 +105,18 @@ fn make_dirs(local: &Local, dir: &Path, path: &SafePath) -> Result<(), Error> {
         missing.push(deepest);
         deepest = deepest.parent().unwrap_or(&local.root);
     }
-    if !deepest.canonicalize().map_err(failed)?.starts_with(&local.root) {
-        return Err(Error::Outside(path.to_string()));
-    }
+    inside(local, deepest, path)?;
     for new in missing.into_iter().rev() {
-        match fs::create_dir(new) {
-            Ok(()) => sync_dir(new.parent().unwrap_or(&local.root)).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // Pruned again under our hands: the rename finds out and tries again.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed(error)),
-        }
+        fs::create_dir(new).map_err(failed)?;
+        sync_dir(new.parent().unwrap_or(&local.root)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Refuses a directory that a link leads out of the store.
+fn inside(local: &Local, dir: &Path, path: &SafePath) -> Result<(), Error> {
+    let real = dir.canonicalize().map_err(|error| Error::io("look up the directory of", path.as_str(), error))?;
+    if real.starts_with(&local.root) { Ok(()) } else { Err(Error::Outside(path.to_string())) }
 }
 
 /// Makes the names in a directory durable.
