@@ -3,22 +3,67 @@
 //! The `Host` must be one of ours (else DNS rebinding would let any page read answers), and a request that changes state and carries
 //! an `Origin` must come from a page that we served.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{HOST, HeaderName, HeaderValue, ORIGIN, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::future::RouteFuture;
+use conductor::House;
+use futures_util::future::{BoxFuture, Either, FutureExt as _, MapOk, TryFutureExt as _};
+use tower::Service;
 
-/// Checks a request, and marks the answer.
-pub async fn guard(request: Request, next: Next) -> Response {
-    if !host_is_ours(&request) {
-        return (StatusCode::FORBIDDEN, "Invalid Host header - possible DNS rebinding attack detected").into_response();
+use crate::predict;
+
+/// The routes behind the guard: it checks a request, and marks the answer. A service of its own, since a middleware of the router
+/// would cost every request two allocations; and the one request that has to be fast need not pass through the router at all.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pub(crate) routes: Router,
+    pub(crate) house: House,
+}
+
+impl Service<Request> for Guard {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = MapOk<Answered, fn(Response) -> Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let answered = if let Some(why) = refusal(&request) {
+            Either::Left(ready(Ok((StatusCode::FORBIDDEN, why).into_response())))
+        } else if let Some(name) = predict::plain_deployment(&request) {
+            let (house, name) = (self.house.clone(), name.to_owned());
+            Either::Right(Either::Left(predict::handle(house, name, request).map(Ok as fn(Response) -> _).boxed()))
+        } else {
+            Either::Right(Either::Right(self.routes.call(request)))
+        };
+        answered.map_ok(mark as fn(Response) -> Response)
+    }
+}
+
+/// A refusal, a prediction, or whatever the router found.
+type Answered = Either<
+    Ready<Result<Response, Infallible>>,
+    Either<BoxFuture<'static, Result<Response, Infallible>>, RouteFuture<Infallible>>,
+>;
+
+fn refusal(request: &Request) -> Option<&'static str> {
+    if !host_is_ours(request) {
+        return Some("Invalid Host header - possible DNS rebinding attack detected");
     }
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if changes && !origin_is_ours(request.headers()) {
-        return (StatusCode::FORBIDDEN, "Cross-origin request blocked").into_response();
-    }
-    let mut response = next.run(request).await;
+    (changes && !origin_is_ours(request.headers())).then_some("Cross-origin request blocked")
+}
+
+fn mark(mut response: Response) -> Response {
     let marks: [(HeaderName, &'static str); 2] = [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (X_FRAME_OPTIONS, "SAMEORIGIN")];
     for (name, value) in marks {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -51,9 +96,12 @@ fn is_ours(authority: &str) -> bool {
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
     let port_is_plain = port.strip_prefix(':').unwrap_or(port).bytes().all(|byte| byte.is_ascii_digit());
+    port_is_plain && (name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()) || is_localhost(name))
+}
+
+fn is_localhost(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let named = name == "localhost" || name.ends_with(".localhost");
-    port_is_plain && (named || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()))
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -15,12 +15,13 @@ mod scoring;
 pub mod v1;
 pub mod v2;
 
-use axum::{Router, middleware};
+use axum::routing::IntoMakeService;
+use axum::{Router, ServiceExt as _};
 use conductor::House;
 
-/// Every protocol on one router.
-pub fn router(house: House) -> Router {
-    Router::new()
+/// Every protocol behind one guard, ready for `axum::serve`.
+pub fn service(house: House) -> IntoMakeService<guard::Guard> {
+    let routes = Router::new()
         .merge(health::routes())
         .merge(invocations::routes())
         .merge(metrics::routes())
@@ -29,6 +30,6 @@ pub fn router(house: House) -> Router {
         .merge(v1::routes())
         .merge(v2::routes())
         .merge(web::routes())
-        .layer(middleware::from_fn(guard::guard))
-        .with_state(house)
+        .with_state(house.clone());
+    guard::Guard { routes, house }.into_make_service()
 }

@@ -102,7 +102,7 @@ async fn serve(listener: TcpListener, house: House, stopper: Stopper, mut shutdo
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        ended = axum::serve(listener, api::router(house)).with_graceful_shutdown(stopping) => ended?,
+        ended = axum::serve(listener, api::service(house)).with_graceful_shutdown(stopping) => ended?,
         () = too_long => tracing::warn!("requests that had not ended were cut off"),
     }
     Ok(())

@@ -9,11 +9,12 @@ use std::thread::JoinHandle;
 use blob::Blob;
 use kernel::clock::Clock;
 use kernel::frame::Cell;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::key::{self, Key};
 use crate::manifest::Manifest;
 use crate::shared::{Publishing, Shared};
+use crate::state::State;
 use crate::sync::{self, Syncer};
 use crate::wal::io_error;
 use crate::{Counts, Error, Found, Options, Outcome, PredictionBatch, Rows, Scan, Watermark, convert, recover, scan};
@@ -84,7 +85,7 @@ impl Log {
                 &many[..]
             }
         };
-        let mut state = shared.state.lock();
+        let mut state = soon(&shared.state);
         if state.append_predictions(batch, keys)?.is_none() {
             return Ok(());
         }
@@ -190,6 +191,18 @@ impl Drop for Inner {
     }
 }
 
+/// Takes a lock that others hold for the time of a small write: to wait for it awake costs less than to sleep and be woken.
+fn soon(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    const SPINS: usize = 200;
+    for _ in 0..SPINS {
+        if let Some(guard) = state.try_lock() {
+            return guard;
+        }
+        std::hint::spin_loop();
+    }
+    state.lock()
+}
+
 fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("lock");
     let file =
@@ -202,7 +215,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
 }
 
 /// Closes the open segment; if the disk refuses the next one, the open one grows on.
-fn roll_if_possible(state: &mut crate::state::State) -> bool {
+fn roll_if_possible(state: &mut State) -> bool {
     state.roll().unwrap_or_else(|error| {
         tracing::warn!(
             error = &error as &dyn std::error::Error,

@@ -29,14 +29,22 @@ pub(crate) struct Memory {
     tables: Vec<Table>,
     by_name: HashMap<u64, Vec<u32>>,
     hasher: RandomState,
+    /// Who wrote last; the next is likely the same.
+    recent: u32,
 }
 
 impl Memory {
     /// The number of a batch's source, if it is declared in this segment.
-    pub(crate) fn source_of(&self, batch: &PredictionBatch<'_>) -> Option<u32> {
-        let candidates = self.by_name.get(&self.name(batch.deployment, batch.model, batch.version))?;
-        candidates.iter().copied().find(|&number| {
-            let source = &self.tables[number as usize].source;
+    pub(crate) fn source_of(&mut self, batch: &PredictionBatch<'_>) -> Option<u32> {
+        if !self.is_source(self.recent, batch) {
+            let candidates = self.by_name.get(&self.name(batch.deployment, batch.model, batch.version))?;
+            self.recent = candidates.iter().copied().find(|&number| self.is_source(number, batch))?;
+        }
+        Some(self.recent)
+    }
+
+    fn is_source(&self, number: u32, batch: &PredictionBatch<'_>) -> bool {
+        self.source(number).is_some_and(|source| {
             *source.deployment == *batch.deployment
                 && *source.model == *batch.model
                 && *source.version == *batch.version

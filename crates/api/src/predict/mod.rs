@@ -10,9 +10,10 @@ mod request;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use conductor::House;
@@ -26,17 +27,32 @@ pub fn routes() -> Router<House> {
     Router::new().route("/deployments/{name}/predict", post(predict))
 }
 
-async fn predict(State(house): State<House>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
+async fn predict(State(house): State<House>, Path(name): Path<String>, request: Request) -> Response {
+    handle(house, name, request).await
+}
+
+/// The deployment of a request that this protocol's only route would take, if its name needs no decoding.
+pub(crate) fn plain_deployment(request: &Request) -> Option<&str> {
+    let path = request.uri().path();
+    let name = path.strip_prefix("/deployments/")?.strip_suffix("/predict")?;
+    let plain = !name.is_empty() && !name.bytes().any(|byte| matches!(byte, b'/' | b'%'));
+    (plain && *request.method() == Method::POST).then_some(name)
+}
+
+/// Answers a request for predictions.
+pub(crate) async fn handle(house: House, name: String, request: Request) -> Response {
+    let (Parts { headers, .. }, body) = request.into_parts();
     match answered(&house, &name, &headers, body).await {
-        Ok(done) => {
+        Ok(Done { version, first_id, body }) => {
             // a request without an id of its own goes by that of its first prediction
-            let request_id = scoring::given_request_id(&headers).unwrap_or(done.first_id);
-            let head = [
-                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-                (scoring::VERSION, done.version),
-                (scoring::REQUEST_ID, request_id),
-            ];
-            (head, done.body).into_response()
+            let request_id = scoring::given_request_id(&headers).unwrap_or(first_id);
+            let mut response = Response::new(Body::from(body));
+            let head = response.headers_mut();
+            head.reserve(8); // these, the guard's and hyper's, without growing
+            head.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            head.insert(scoring::VERSION, version);
+            head.insert(scoring::REQUEST_ID, request_id);
+            response
         }
         Err(error) => Refusal { error, request_id: scoring::request_id(&headers) }.into_response(),
     }

@@ -51,7 +51,7 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serve = kernel::task::spawn("test-server", async move {
-            axum::serve(listener, api::router(house)).await.unwrap();
+            axum::serve(listener, api::service(house)).await.unwrap();
         });
         let turning = turns.then_some(stopper);
         Self { url, client: reqwest::Client::new(), _stop: Arc::new(serve), _loop: turning, directory }

@@ -56,7 +56,7 @@ impl Server {
         let house = House::new(Parts { db, blob, log, fleet, clock, logs_dir: at("logs") });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let router = api::router(house.clone());
+        let router = api::service(house.clone());
         let task = kernel::task::spawn("test server", async move {
             let _ended_with_the_test = axum::serve(listener, router).await;
         });
