@@ -2,6 +2,7 @@
 //! `tests/clients/test_loop.py`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod given_up;
 mod job;
 mod reaction;
 

@@ -125,6 +125,8 @@ async fn the_watermark_only_moves_forward_and_only_for_what_is_deployed() {
     for bad in [json!("soon"), json!(null), json!(true), json!([1])] {
         refused(advance(bad).await, (400, "invalid", Some("event_time"), "no point in time"));
     }
+    let ahead = advance(json!("2999-01-01T00:00:00Z")).await;
+    refused(ahead, (400, "invalid", Some("event_time"), "more than a day ahead of the clock"));
     refused(post(&server, "/deployments/late/watermark", json!({})).await, (400, "invalid", Some("event_time"), ""));
     assert_eq!(get(&server, "/deployments/late").await.1["watermark"], "2013-03-02T05:00:00Z");
     let nobody = post(&server, "/deployments/none/watermark", json!({"event_time": 1})).await;
