@@ -34,7 +34,11 @@ async fn register(house: &House, folder: &str) {
             registry::version::create(tx, &ctx, NewVersion { name: "m".to_owned(), source, ..NewVersion::default() })?;
             let (name, model) = ("d".to_owned(), "m".to_owned());
             let pointer = "models:/m/Production".to_owned();
-            serving::deployment::create(tx, &ctx, NewDeployment { name, pointer, model, config: Default::default() })?;
+            serving::deployment::create(
+                tx,
+                &ctx,
+                NewDeployment { name, pointer, model, config: serving::deployment::Config::default() },
+            )?;
             Ok::<_, Error>(())
         })
         .await
@@ -62,7 +66,7 @@ async fn published(house: &House, wanted: &'static str) -> Event {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), look).await.unwrap()
+    tokio::time::timeout(Duration::from_mins(1), look).await.unwrap()
 }
 
 fn reason(event: &Event) -> &str {
