@@ -166,6 +166,24 @@ pub fn delete_tag(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str, key: &str) -> Resu
     Ok(())
 }
 
+/// The tag that lists the registered versions of a logged model.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
+
+/// Notes in the tag that clients read that the model was registered.
+pub fn note_version(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str, name: &str, version: i64) -> Result<(), Error> {
+    let row = tx.query_opt(
+        "SELECT value FROM logged_model_tags WHERE model_id = $1 AND key = $2",
+        &[model_id.into(), VERSIONS_TAG.into()],
+    )?;
+    let before = row.map(|row| row.text("value")).transpose()?.unwrap_or_default();
+    let mut versions: Vec<serde_json::Value> = serde_json::from_str(&before).unwrap_or_default();
+    let version = serde_json::json!({ "name": name, "version": version });
+    if !versions.contains(&version) {
+        versions.push(version);
+    }
+    set_tags(tx, ctx, model_id, &[Pair::new(VERSIONS_TAG, serde_json::Value::Array(versions).to_string())])
+}
+
 /// Adds params; like those of runs they are written once.
 pub fn log_params(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str, params: &[Pair]) -> Result<(), Error> {
     require(tx, ctx, model_id)?;

@@ -63,7 +63,7 @@ pub(crate) fn check(metric: &Metric, path: impl Fn(&str) -> String) -> Result<()
             path: path("timestamp"),
             value: metric.timestamp_ms.to_string(),
             reason: format!(
-                "metric '{}' (value={}). Timestamp must be a nonnegative long (64-bit integer) ",
+                "metric '{}' (value={:?}). Timestamp must be a nonnegative long (64-bit integer) ",
                 metric.key, metric.value
             ),
         });

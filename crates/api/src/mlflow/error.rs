@@ -17,7 +17,8 @@ pub(crate) struct Error {
     message: String,
 }
 
-const API_DOCS: &str = "See the API docs for more information about request parameters.";
+/// The end of many of MLflow's texts.
+pub(super) const API_DOCS: &str = "See the API docs for more information about request parameters.";
 
 impl Error {
     /// A request that breaks a rule.
@@ -54,7 +55,7 @@ impl Error {
     /// A body that says it is something else than JSON.
     pub(crate) fn content_type() -> Self {
         let message = "Bad Request. Content-Type must be one of ['application/json'].".to_owned();
-        Self { status: StatusCode::BAD_REQUEST, code: "BAD_REQUEST", message }
+        Self::invalid(message)
     }
 
     /// A body larger than is read.

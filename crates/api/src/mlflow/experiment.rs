@@ -4,6 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use conductor::House;
+use kernel::ctx::DEFAULT_WORKSPACE;
 use serde::Serialize;
 use serde_json::json;
 use tracking::Pair;
@@ -39,6 +40,7 @@ struct Shape {
     creation_time: i64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<PairShape>,
+    workspace: &'static str,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -56,6 +58,7 @@ impl From<Experiment> for Shape {
             last_update_time: experiment.updated_ms,
             creation_time: experiment.created_ms,
             tags: pairs(experiment.tags),
+            workspace: DEFAULT_WORKSPACE,
         }
     }
 }

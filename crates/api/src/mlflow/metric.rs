@@ -8,6 +8,7 @@ use serde::Serialize;
 use tracking::history;
 use tracking::metric::{self, Metric};
 
+use super::error::API_DOCS;
 use super::shape::{MetricShape, metrics};
 
 use super::{Answer, Body, Error, Fields, answer_large, empty, read, write};
@@ -107,14 +108,14 @@ async fn get_history_bulk_interval(State(house): State<House>, Caller(who): Call
     if run_ids.len() > MAX_RUNS {
         let got = run_ids.len();
         return Err(Error::invalid(format!(
-            "GetMetricHistoryBulkInterval request must specify at most {MAX_RUNS} run_ids. Received {got} run_ids."
+            "GetMetricHistoryBulkInterval request must specify at most {MAX_RUNS} run_ids. Received {got} run_ids. {API_DOCS}"
         )));
     }
     let key = fields.required("metric_key")?;
     let steps = steps(&fields)?;
     let max_results = fields.integer("max_results")?.unwrap_or(MAX_SAMPLE);
     if !(1..=MAX_SAMPLE).contains(&max_results) {
-        return Err(Error::invalid(format!("max_results must be between 1 and {MAX_SAMPLE}.")));
+        return Err(Error::invalid(format!("max_results must be between 1 and {MAX_SAMPLE}. {API_DOCS}")));
     }
     let sample = move |tx: &mut db::Tx<'_>, ctx: &_| history::sample(tx, ctx, &run_ids, &key, steps, max_results);
     let points = metrics(read(&house, who, sample).await?);

@@ -9,6 +9,7 @@ use registry::tag::{IS_PROMPT, Tag};
 use registry::version::{self, NewVersion, Version};
 use serde::Serialize;
 use serde_json::json;
+use tracking::logged_model;
 
 use super::registered_model::{read_search, read_tags, tags};
 use super::shape::PairShape;
@@ -110,7 +111,11 @@ async fn create(State(house): State<House>, Caller(who): Caller, body: Body) -> 
             model_id: origin.model_id,
             ..new
         };
-        Ok::<_, Error>(version::create(tx, ctx, new)?)
+        let made = version::create(tx, ctx, new)?;
+        if let (Some(model_id), Ok(number)) = (&made.model_id, made.version.parse()) {
+            logged_model::note_version(tx, ctx, model_id, &made.name, number)?;
+        }
+        Ok::<_, Error>(made)
     })
     .await?;
     shown(made)

@@ -28,7 +28,7 @@ async fn a_body_must_say_that_it_is_json() {
     let plain = server.request(Method::POST, path).header("content-type", "text/plain").body("{}");
     let (status, answer) = server.send(plain).await;
     let text = "Bad Request. Content-Type must be one of ['application/json'].";
-    assert_eq!((status, answer), (400, json!({"error_code": "BAD_REQUEST", "message": text})));
+    assert_eq!((status, answer), (400, json!({"error_code": "INVALID_PARAMETER_VALUE", "message": text})));
     for body in ["", "{}", "\"{}\"", "null"] {
         let typed =
             server.request(Method::POST, path).header("content-type", "application/json; charset=utf-8").body(body);

@@ -1,6 +1,7 @@
 //! The protocol of MLflow, request by request. What its client does with it is tested in `tests/clients`.
 
 mod artifact;
+mod contract;
 mod errors;
 mod experiment;
 mod logged_model;
