@@ -109,11 +109,24 @@ struct Range {
 }
 
 /// `GET /models/NAME/history?after=&limit=`: every decision about a model in order, by whom, on what evidence.
-async fn history(State(house): State<House>, Path(name): Path<String>, Query(range): Query<Range>) -> Answer {
+async fn history(
+    State(house): State<House>,
+    Caller(who): Caller,
+    Path(name): Path<String>,
+    Query(range): Query<Range>,
+) -> Answer {
     let limit = range.limit.unwrap_or(1_000).clamp(1, 10_000);
     let after = range.after.unwrap_or(-1);
-    let events = house.db.read(move |tx| db::events::for_model(tx, &name, after, limit)).await?;
-    Ok(Json(json!({ "events": events })))
+    let ctx = house.ctx(who);
+    let read = house.db.read(move |tx| {
+        let events = db::events::for_model(tx, &name, after, limit)?;
+        if events.is_empty() && after < 0 {
+            // a model that was deleted keeps its story; a name that never was one has none
+            registry::model::get(tx, &ctx, &name)?;
+        }
+        Ok::<_, registry::Error>(events)
+    });
+    Ok(Json(json!({ "events": read.await? })))
 }
 
 async fn policy(State(house): State<House>, Caller(who): Caller, Path(name): Path<String>) -> Answer {

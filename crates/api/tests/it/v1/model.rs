@@ -158,6 +158,7 @@ async fn a_person_decides_on_a_verdict_once_and_the_story_tells_it() {
     assert_eq!(told, expect);
     let (_, page) = get(&server, &format!("/models/late/history?after={}&limit=1", story["events"][4]["seq"])).await;
     assert_eq!(page["events"], json!([story["events"][5]]));
+    refused(get(&server, "/models/typo/history").await, (404, "not_found", None, "typo"));
     refused(get(&server, "/models/late/history?limit=few").await, (400, "invalid", Some("limit"), "invalid digit"));
 }
 
