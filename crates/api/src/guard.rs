@@ -18,6 +18,7 @@ use futures_util::future::{BoxFuture, Either, FutureExt as _, MapOk, TryFutureEx
 use tower::Service;
 
 use crate::predict;
+use crate::visitor::Visitor;
 
 /// The routes behind the guard: it checks a request, and marks the answer. A service of its own, since a middleware of the router
 /// would cost every request two allocations; and the one request that has to be fast need not pass through the router at all.
@@ -36,13 +37,14 @@ impl Service<Request> for Guard {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let answered = if let Some(why) = refusal(&request) {
             Either::Left(ready(Ok((StatusCode::FORBIDDEN, why).into_response())))
         } else if let Some(name) = predict::plain_deployment(&request) {
             let (house, name) = (self.house.clone(), name.to_owned());
             Either::Right(Either::Left(predict::handle(house, name, request).map(Ok as fn(Response) -> _).boxed()))
         } else {
+            request.extensions_mut().insert(Visitor::Anybody);
             Either::Right(Either::Right(self.routes.call(request)))
         };
         answered.map_ok(mark as fn(Response) -> Response)

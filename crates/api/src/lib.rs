@@ -1,7 +1,7 @@
 //! The edge: one directory for each wire protocol, all on one port.
 //!
 //! A protocol has its own routes, wire shapes, conversion and error format; nothing else may name its wire types. What they share is
-//! on this floor only: who calls ([`principal`]), the guard in front of everything that changes state ([`guard`]), and what every
+//! on this floor only: routes that say what they need ([`route`]), who calls ([`principal`]), the guard in front of everything that changes state ([`guard`]), and what every
 //! protocol that asks for predictions does ([`scoring`]).
 
 pub mod guard;
@@ -11,9 +11,11 @@ pub mod metrics;
 pub mod mlflow;
 pub mod predict;
 pub mod principal;
+pub mod route;
 mod scoring;
 pub mod v1;
 pub mod v2;
+mod visitor;
 
 use axum::routing::IntoMakeService;
 use axum::{Router, ServiceExt as _};
@@ -21,15 +23,23 @@ use conductor::House;
 
 /// Every protocol behind one guard, ready for `axum::serve`.
 pub fn service(house: House) -> IntoMakeService<guard::Guard> {
-    let routes = Router::new()
-        .merge(health::routes())
-        .merge(invocations::routes())
-        .merge(metrics::routes())
-        .merge(mlflow::routes())
-        .merge(predict::routes())
-        .merge(v1::routes())
-        .merge(v2::routes())
-        .merge(web::routes())
-        .with_state(house.clone());
-    guard::Guard { routes, house }.into_make_service()
+    let routes = protocols().into_iter().fold(web::routes(), |all, (router, _)| all.merge(router));
+    guard::Guard { routes: routes.with_state(house.clone()), house }.into_make_service()
+}
+
+/// What every route of every protocol needs. The page and the files of the browser app are not in it; they are public.
+pub fn declared() -> Vec<route::Declared> {
+    protocols().into_iter().flat_map(|(_, table)| table).collect()
+}
+
+fn protocols() -> Vec<(Router<House>, Vec<route::Declared>)> {
+    vec![
+        health::routes().finish(),
+        invocations::routes().finish(),
+        metrics::routes().finish(),
+        mlflow::routes().finish(),
+        predict::routes().finish(),
+        v1::routes().finish(),
+        v2::routes().finish(),
+    ]
 }

@@ -18,6 +18,7 @@ use axum::routing::get;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; object-src 'none'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
+#[expect(clippy::disallowed_methods, reason = "the page and its files are for everybody")]
 /// The routes of the app, for a router of any state: `/` and `/ui/...`.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/", get(page)).route("/ui/{version}/{*path}", get(asset))

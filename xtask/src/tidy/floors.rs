@@ -8,7 +8,7 @@ use serde_json::Value;
 const FLOORS: &[&[&str]] = &[
     &["kernel"],
     &["db", "blob", "telemetry", "inference"],
-    &["tracking", "registry", "serving", "monitoring", "pipelines"],
+    &["access", "tracking", "registry", "serving", "monitoring", "pipelines"],
     &["conductor", "api", "web"],
     &["rondo"],
 ];

@@ -1,16 +1,20 @@
 //! Is the process alive, and is it ready? `GET /healthz` and `GET /readyz`, for orchestrators and load balancers.
 
+use crate::route::get;
+use access::Permission::Public;
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use conductor::House;
 use serde_json::{Value, json};
 use serving::State as Serves;
 
+/// Routes of this protocol.
+type Routes = crate::route::Routes<crate::route::Plain>;
+
 /// The routes of this protocol.
-pub fn routes() -> Router<House> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/healthz", get(Public, healthz)).route("/readyz", get(Public, readyz))
 }
 
 /// Alive: the process answers. Nothing else is asked, so that a slow disk restarts nobody.

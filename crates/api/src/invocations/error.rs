@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use kernel::error::{Classified as _, Kind};
 use serde_json::json;
 
+use crate::route::Protocol;
 use crate::scoring;
+use crate::visitor::Refusal;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -27,6 +29,18 @@ pub(super) enum Error {
 impl From<serving::Error> for Error {
     fn from(error: serving::Error) -> Self {
         Self::Serving(error)
+    }
+}
+
+/// This protocol, where it refuses callers.
+pub(crate) struct Invocations;
+
+impl Protocol for Invocations {
+    const CHALLENGE: &'static str = "Bearer realm=\"rondo\", Basic realm=\"rondo\"";
+
+    fn refusal(refusal: &Refusal) -> Response {
+        let message = format!("{} ({})", refusal.message(), refusal.hint());
+        coded(refusal.status(), refusal.code(), message)
     }
 }
 

@@ -9,13 +9,12 @@ mod csv_body;
 mod error;
 mod json_body;
 
-use axum::Router;
+use access::Permission::{Predict, Public};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use conductor::House;
 use kernel::frame::Frame;
 use serving::decode::Rules;
@@ -23,6 +22,7 @@ use serving::deployment::ExtraColumns;
 use serving::{Batch, Call, Live};
 
 use self::error::Error;
+use crate::route::{get, post};
 use crate::scoring::{self, MediaType};
 
 /// Names the deployment that answers `/invocations`, when there are several.
@@ -30,14 +30,17 @@ const DEPLOYMENT: HeaderName = HeaderName::from_static("x-rondo-deployment");
 /// The mlflow version whose contract this is; `ScoringServerClient.get_version` reads it.
 const VERSION: &str = "3.17.2";
 
+/// Routes of this protocol.
+type Routes = crate::route::Routes<error::Invocations>;
+
 /// The routes of this protocol.
-pub fn routes() -> Router<House> {
-    Router::new()
-        .route("/invocations", post(invoke_only))
-        .route("/ping", get(ping_only))
-        .route("/deployments/{name}/invocations", post(invoke))
-        .route("/deployments/{name}/ping", get(ping))
-        .route("/deployments/{name}/version", get(version))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/invocations", post(Predict, invoke_only))
+        .route("/ping", get(Public, ping_only))
+        .route("/deployments/{name}/invocations", post(Predict, invoke))
+        .route("/deployments/{name}/ping", get(Predict, ping))
+        .route("/deployments/{name}/version", get(Predict, version))
 }
 
 async fn invoke_only(State(house): State<House>, headers: HeaderMap, body: Body) -> Response {

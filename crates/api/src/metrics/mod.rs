@@ -8,18 +8,21 @@ mod process;
 mod serving;
 mod text;
 
-use axum::Router;
+use access::Permission::View;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use conductor::House;
 
 use self::text::Page;
+use crate::route::get;
+
+/// Routes of this protocol.
+type Routes = crate::route::Routes<crate::route::Plain>;
 
 /// The routes of this protocol.
-pub fn routes() -> Router<House> {
-    Router::new().route("/metrics", get(metrics))
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/metrics", get(View, metrics))
 }
 
 async fn metrics(State(house): State<House>) -> impl IntoResponse {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::body::Body as Stream;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{
@@ -11,7 +11,6 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use blob::{Entry, SafePath};
 use conductor::House;
 use futures_util::TryStreamExt as _;
@@ -20,8 +19,9 @@ use registry::version;
 use serde::{Deserialize, Serialize};
 use tracking::{logged_model, run};
 
-use super::{Answer, Body, Error, answer, empty, read};
+use super::{Answer, Body, Error, Routes, answer, empty, read};
 use crate::principal::Caller;
+use crate::route::{get, post, put};
 
 mod kind;
 
@@ -29,28 +29,28 @@ mod kind;
 const PREFIXES: [&str; 2] = ["/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"];
 
 /// Routes below the usual prefixes.
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/artifacts/list", get(list_of_run))
-        .route("/logged-models/{model_id}/artifacts/directories", get(list_of_logged_model))
-        .route("/logged-models/{model_id}/artifacts/files", get(file_of_logged_model))
-        .route("/get-artifact", get(file_of_run))
-        .route("/upload-artifact", post(upload_to_run))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/artifacts/list", get(View, list_of_run))
+        .route("/logged-models/{model_id}/artifacts/directories", get(View, list_of_logged_model))
+        .route("/logged-models/{model_id}/artifacts/files", get(View, file_of_logged_model))
+        .route("/get-artifact", get(View, file_of_run))
+        .route("/upload-artifact", post(Edit, upload_to_run))
 }
 
 /// Routes with prefixes of their own.
-pub(crate) fn root_routes() -> Router<House> {
-    let proxy = Router::new()
-        .route("/artifacts", get(list))
-        .route("/artifacts/", get(list))
-        .route("/artifacts/{*path}", get(download).put(upload).delete(remove))
-        .route("/mpu/create/{*path}", post(no_multipart_upload))
-        .route("/mpu/complete/{*path}", post(no_multipart_upload))
-        .route("/mpu/abort/{*path}", post(no_multipart_upload))
-        .route("/presigned/{*path}", get(no_multipart_download));
-    let pages = Router::new()
-        .route("/get-artifact", get(file_of_run))
-        .route("/model-versions/get-artifact", get(file_of_version));
+pub(crate) fn root_routes() -> Routes {
+    let proxy = Routes::new()
+        .route("/artifacts", get(View, list))
+        .route("/artifacts/", get(View, list))
+        .route("/artifacts/{*path}", put(Edit, upload).get(View, download).delete(Edit, remove))
+        .route("/mpu/create/{*path}", post(Edit, no_multipart_upload))
+        .route("/mpu/complete/{*path}", post(Edit, no_multipart_upload))
+        .route("/mpu/abort/{*path}", post(Edit, no_multipart_upload))
+        .route("/presigned/{*path}", get(View, no_multipart_download));
+    let pages = Routes::new()
+        .route("/get-artifact", get(View, file_of_run))
+        .route("/model-versions/get-artifact", get(View, file_of_version));
     PREFIXES.into_iter().fold(pages, |router, prefix| router.nest(prefix, proxy.clone()))
 }
 

@@ -1,22 +1,24 @@
 //! What runs read: datasets and logged models as inputs.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::State;
-use axum::routing::post;
 use conductor::House;
 use serde_json::json;
 use tracking::dataset::{self, DatasetInput, Summary};
 
 use super::shape::read_pairs;
 
-use super::{Answer, Body, Error, Fields, answer, empty, read, write};
+use super::{Answer, Body, Error, Fields, Routes, answer, empty, read, write};
 use crate::principal::Caller;
+use crate::route::post;
 
 /// The most experiments of one search for datasets.
 const MAX_EXPERIMENTS: usize = 20;
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new().route("/runs/log-inputs", post(log_inputs)).route("/experiments/search-datasets", post(search))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/runs/log-inputs", post(Edit, log_inputs))
+        .route("/experiments/search-datasets", post(View, search))
 }
 
 async fn log_inputs(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {

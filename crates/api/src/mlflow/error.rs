@@ -9,6 +9,9 @@ use axum::response::{IntoResponse, Response};
 use kernel::error::{Classified, Kind};
 use serde_json::json;
 
+use crate::route::Protocol;
+use crate::visitor::Refusal;
+
 /// An error as the client sees it.
 #[derive(Debug)]
 pub(crate) struct Error {
@@ -114,6 +117,18 @@ impl From<blob::Error> for Error {
 impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         Self::of(&error)
+    }
+}
+
+/// This protocol, where it refuses callers.
+pub(crate) struct Mlflow;
+
+impl Protocol for Mlflow {
+    const CHALLENGE: &'static str = "Bearer realm=\"rondo\", Basic realm=\"rondo\"";
+
+    fn refusal(refusal: &Refusal) -> Response {
+        let message = format!("{}; {}", refusal.message(), refusal.hint());
+        Json(json!({ "error_code": refusal.code(), "message": message })).into_response()
     }
 }
 

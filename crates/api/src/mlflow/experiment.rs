@@ -1,8 +1,7 @@
 //! Experiments.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::State;
-use axum::routing::{get, post};
 use conductor::House;
 use kernel::ctx::DEFAULT_WORKSPACE;
 use serde::Serialize;
@@ -12,20 +11,21 @@ use tracking::experiment::{self, Experiment};
 use tracking::search::{self, ExperimentSearch};
 
 use super::shape::{PairShape, pairs, read_pairs, read_view};
-use super::{Answer, Body, Error, answer, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, write};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/experiments/create", post(create))
-        .route("/experiments/get", get(get_by_id))
-        .route("/experiments/get-by-name", get(get_by_name))
-        .route("/experiments/search", post(search).get(search))
-        .route("/experiments/delete", post(delete))
-        .route("/experiments/restore", post(restore))
-        .route("/experiments/update", post(update))
-        .route("/experiments/set-experiment-tag", post(set_tag))
-        .route("/experiments/delete-experiment-tag", post(delete_tag))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/experiments/create", post(Edit, create))
+        .route("/experiments/get", get(View, get_by_id))
+        .route("/experiments/get-by-name", get(View, get_by_name))
+        .route("/experiments/search", post(View, search).get(View, search))
+        .route("/experiments/delete", post(Edit, delete))
+        .route("/experiments/restore", post(Edit, restore))
+        .route("/experiments/update", post(Edit, update))
+        .route("/experiments/set-experiment-tag", post(Edit, set_tag))
+        .route("/experiments/delete-experiment-tag", post(Edit, delete_tag))
 }
 
 #[derive(Debug, Serialize)]

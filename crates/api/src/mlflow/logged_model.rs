@@ -1,8 +1,7 @@
 //! Logged models, and the edges from runs to the models they wrote.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::{Path, State};
-use axum::routing::{delete, get, patch, post};
 use conductor::House;
 use serde::Serialize;
 use serde_json::json;
@@ -12,21 +11,22 @@ use tracking::search::{self, DatasetFilter, ModelOrder, ModelSearch};
 
 use super::shape::{MetricShape, PairShape, metrics, pairs, read_pairs};
 
-use super::{Answer, Body, Error, Fields, answer, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Fields, Routes, answer, answer_large, empty, read, write};
 use crate::principal::Caller;
+use crate::route::{delete, get, patch, post};
 
 /// The size of a page when none is asked for.
 const DEFAULT_PAGE: i64 = 50;
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/logged-models", post(create))
-        .route("/logged-models/search", post(search))
-        .route("/logged-models/{model_id}", get(get_by_id).patch(finalize).delete(remove))
-        .route("/logged-models/{model_id}/params", post(log_params))
-        .route("/logged-models/{model_id}/tags", patch(set_tags))
-        .route("/logged-models/{model_id}/tags/{*tag_key}", delete(delete_tag))
-        .route("/runs/outputs", post(log_outputs))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/logged-models", post(Edit, create))
+        .route("/logged-models/search", post(View, search))
+        .route("/logged-models/{model_id}", get(View, get_by_id).patch(Edit, finalize).delete(Edit, remove))
+        .route("/logged-models/{model_id}/params", post(Edit, log_params))
+        .route("/logged-models/{model_id}/tags", patch(Edit, set_tags))
+        .route("/logged-models/{model_id}/tags/{*tag_key}", delete(Edit, delete_tag))
+        .route("/runs/outputs", post(Edit, log_outputs))
 }
 
 #[derive(Debug, Serialize)]

@@ -1,8 +1,7 @@
 //! Metrics: logging a point, reading histories.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::State;
-use axum::routing::{get, post};
 use conductor::House;
 use serde::Serialize;
 use tracking::history;
@@ -11,8 +10,9 @@ use tracking::metric::{self, Metric};
 use super::error::API_DOCS;
 use super::shape::{MetricShape, metrics};
 
-use super::{Answer, Body, Error, Fields, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Fields, Routes, answer_large, empty, read, write};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
 /// The most runs in one request for histories.
 const MAX_RUNS: usize = 100;
@@ -21,12 +21,12 @@ const MAX_BULK: i64 = 25_000;
 /// The most points per run of one answer to `get-history-bulk-interval`.
 const MAX_SAMPLE: i64 = 2_500;
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/runs/log-metric", post(log))
-        .route("/metrics/get-history", get(get_history))
-        .route("/metrics/get-history-bulk", get(get_history_bulk))
-        .route("/metrics/get-history-bulk-interval", get(get_history_bulk_interval))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/runs/log-metric", post(Edit, log))
+        .route("/metrics/get-history", get(View, get_history))
+        .route("/metrics/get-history-bulk", get(View, get_history_bulk))
+        .route("/metrics/get-history-bulk-interval", get(View, get_history_bulk_interval))
 }
 
 /// A point as it comes.

@@ -15,8 +15,6 @@ mod shape;
 mod source;
 mod wire;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use conductor::House;
 use db::Tx;
 use kernel::ctx::{Ctx, Principal};
@@ -30,9 +28,12 @@ const MAX_BODY: usize = 64 << 20;
 /// The same routes answer under each of these: two versions, and the mirror that browsers use.
 const PREFIXES: [&str; 4] = ["/api/2.0/mlflow", "/api/3.0/mlflow", "/ajax-api/2.0/mlflow", "/ajax-api/3.0/mlflow"];
 
+/// Routes of this protocol.
+pub(crate) type Routes = crate::route::Routes<error::Mlflow>;
+
 /// The routes.
-pub fn routes() -> Router<House> {
-    let nouns = Router::new()
+pub(crate) fn routes() -> Routes {
+    let nouns = Routes::new()
         .merge(artifact::routes())
         .merge(dataset::routes())
         .merge(experiment::routes())
@@ -42,8 +43,8 @@ pub fn routes() -> Router<House> {
         .merge(registered_model::routes())
         .merge(run::routes())
         .merge(server::routes())
-        .layer(DefaultBodyLimit::max(MAX_BODY));
-    let rooted = Router::new().merge(artifact::root_routes()).merge(server::root_routes());
+        .body_limit(MAX_BODY);
+    let rooted = Routes::new().merge(artifact::root_routes()).merge(server::root_routes());
     PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()))
 }
 

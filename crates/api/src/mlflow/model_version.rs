@@ -1,8 +1,7 @@
 //! Versions of registered models.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::State;
-use axum::routing::{delete, get, patch, post};
 use conductor::House;
 use registry::stage::Stage;
 use registry::tag::{IS_PROMPT, Tag};
@@ -14,23 +13,24 @@ use tracking::logged_model;
 use super::registered_model::{read_search, read_tags, tags};
 use super::shape::PairShape;
 use super::source::{self, Claim};
-use super::{Answer, Body, Error, answer, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, write};
 use crate::principal::Caller;
+use crate::route::{delete, get, patch, post};
 
 /// The size of a page when none is asked for.
 const DEFAULT_PAGE: i64 = 200_000;
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/model-versions/create", post(create))
-        .route("/model-versions/get", get(get_by_number))
-        .route("/model-versions/search", get(search))
-        .route("/model-versions/update", patch(update))
-        .route("/model-versions/transition-stage", post(transition_stage))
-        .route("/model-versions/delete", delete(remove))
-        .route("/model-versions/get-download-uri", get(download_uri))
-        .route("/model-versions/set-tag", post(set_tag))
-        .route("/model-versions/delete-tag", delete(delete_tag))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/model-versions/create", post(Edit, create))
+        .route("/model-versions/get", get(View, get_by_number))
+        .route("/model-versions/search", get(View, search))
+        .route("/model-versions/update", patch(Edit, update))
+        .route("/model-versions/transition-stage", post(Edit, transition_stage))
+        .route("/model-versions/delete", delete(Edit, remove))
+        .route("/model-versions/get-download-uri", get(View, download_uri))
+        .route("/model-versions/set-tag", post(Edit, set_tag))
+        .route("/model-versions/delete-tag", delete(Edit, delete_tag))
 }
 
 /// A version as it is sent.

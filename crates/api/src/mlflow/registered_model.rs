@@ -1,8 +1,7 @@
 //! Registered models, their tags and aliases.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::State;
-use axum::routing::{delete, get, patch, post};
 use conductor::House;
 use registry::model::{self, Model, Search};
 use registry::stage::Stage;
@@ -14,24 +13,25 @@ use serde_json::json;
 use super::model_version::VersionShape;
 use super::shape::{PairShape, read_pairs};
 use super::wire::Fields;
-use super::{Answer, Body, Error, answer, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, write};
 use crate::principal::Caller;
+use crate::route::{delete, get, patch, post};
 
 /// The size of a page when none is asked for.
 const DEFAULT_PAGE: i64 = 100;
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/registered-models/create", post(create))
-        .route("/registered-models/get", get(get_by_name))
-        .route("/registered-models/search", get(search))
-        .route("/registered-models/rename", post(rename))
-        .route("/registered-models/update", patch(update))
-        .route("/registered-models/delete", delete(remove))
-        .route("/registered-models/get-latest-versions", get(latest_versions).post(latest_versions))
-        .route("/registered-models/set-tag", post(set_tag))
-        .route("/registered-models/delete-tag", delete(delete_tag))
-        .route("/registered-models/alias", get(get_by_alias).post(set_alias).delete(delete_alias))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/registered-models/create", post(Edit, create))
+        .route("/registered-models/get", get(View, get_by_name))
+        .route("/registered-models/search", get(View, search))
+        .route("/registered-models/rename", post(Edit, rename))
+        .route("/registered-models/update", patch(Edit, update))
+        .route("/registered-models/delete", delete(Edit, remove))
+        .route("/registered-models/get-latest-versions", get(View, latest_versions).post(View, latest_versions))
+        .route("/registered-models/set-tag", post(Edit, set_tag))
+        .route("/registered-models/delete-tag", delete(Edit, delete_tag))
+        .route("/registered-models/alias", get(View, get_by_alias).post(Edit, set_alias).delete(Edit, delete_alias))
 }
 
 #[derive(Debug, Serialize)]

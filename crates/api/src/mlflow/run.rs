@@ -1,8 +1,7 @@
 //! Runs, their params and tags, and batches of everything.
 
-use axum::Router;
+use access::Permission::{Edit, View};
 use axum::extract::State;
-use axum::routing::{get, post};
 use conductor::House;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,22 +13,23 @@ use tracking::{param, tag};
 
 use super::metric::read_metric;
 use super::shape::{RunInfoShape, RunShape, read_pairs, read_view};
-use super::{Answer, Body, Error, answer, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, write};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new()
-        .route("/runs/create", post(create))
-        .route("/runs/get", get(get_by_id))
-        .route("/runs/search", post(search))
-        .route("/runs/update", post(update))
-        .route("/runs/delete", post(delete))
-        .route("/runs/restore", post(restore))
-        .route("/runs/log-parameter", post(log_param))
-        .route("/runs/set-tag", post(set_tag))
-        .route("/runs/delete-tag", post(delete_tag))
-        .route("/runs/log-batch", post(log_batch))
-        .route("/runs/log-model", post(log_model))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/runs/create", post(Edit, create))
+        .route("/runs/get", get(View, get_by_id))
+        .route("/runs/search", post(View, search))
+        .route("/runs/update", post(Edit, update))
+        .route("/runs/delete", post(Edit, delete))
+        .route("/runs/restore", post(Edit, restore))
+        .route("/runs/log-parameter", post(Edit, log_param))
+        .route("/runs/set-tag", post(Edit, set_tag))
+        .route("/runs/delete-tag", post(Edit, delete_tag))
+        .route("/runs/log-batch", post(Edit, log_batch))
+        .route("/runs/log-model", post(Edit, log_model))
 }
 
 async fn create(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {

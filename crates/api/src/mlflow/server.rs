@@ -1,24 +1,23 @@
 //! What the server says about itself. Clients read the version to decide what they may ask for.
 
-use axum::Router;
+use access::Permission::{Public, View};
 use axum::http::HeaderName;
 use axum::response::IntoResponse;
-use axum::routing::get;
-use conductor::House;
 use serde_json::json;
 
-use super::{Answer, answer};
+use super::{Answer, Routes, answer};
+use crate::route::get;
 
 /// The version of MLflow whose protocol is spoken.
 const EMULATED: &str = "3.17.2";
 
-pub(crate) fn routes() -> Router<House> {
-    Router::new().route("/server-info", get(server_info))
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/server-info", get(View, server_info))
 }
 
 /// Routes that stand outside of the versioned prefixes.
-pub(crate) fn root_routes() -> Router<House> {
-    Router::new().route("/version", get(version)).route("/health", get(health))
+pub(crate) fn root_routes() -> Routes {
+    Routes::new().route("/version", get(Public, version)).route("/health", get(Public, health))
 }
 
 async fn version() -> impl IntoResponse {

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use kernel::error::{Classified as _, Kind};
 use serde_json::json;
 
+use crate::route::Protocol;
 use crate::scoring;
+use crate::visitor::Refusal as NotAllowed;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -28,6 +30,16 @@ impl From<serving::Error> for Error {
 pub(super) struct Refusal {
     pub(super) error: Error,
     pub(super) request_id: HeaderValue,
+}
+
+/// This protocol, where it refuses callers.
+pub(crate) struct Predictions;
+
+impl Protocol for Predictions {
+    fn refusal(refusal: &NotAllowed) -> Response {
+        let (kind, message, hint) = (refusal.kind(), refusal.message(), refusal.hint());
+        Json(json!({ "error": { "kind": kind, "message": message, "hint": hint } })).into_response()
+    }
 }
 
 impl IntoResponse for Refusal {

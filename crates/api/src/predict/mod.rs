@@ -8,23 +8,26 @@ mod error;
 mod fields;
 mod request;
 
-use axum::Router;
+use access::Permission::Predict;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use conductor::House;
 use serving::{Call, Error};
 
 use self::error::Refusal;
+use crate::route::post;
 use crate::scoring::{self, MediaType};
 
+/// Routes of this protocol.
+type Routes = crate::route::Routes<error::Predictions>;
+
 /// The routes of this protocol.
-pub fn routes() -> Router<House> {
-    Router::new().route("/deployments/{name}/predict", post(predict))
+pub(crate) fn routes() -> Routes {
+    Routes::new().route("/deployments/{name}/predict", post(Predict, predict))
 }
 
 async fn predict(State(house): State<House>, Path(name): Path<String>, request: Request) -> Response {

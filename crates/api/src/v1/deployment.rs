@@ -1,10 +1,10 @@
 //! Deployments: create, look, delete; their event time and their labelled log.
 
+use access::Permission::{Edit, Predict, View};
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use conductor::House;
 use db::Tx;
 use kernel::clock::{DAY_US, parse_us, rfc3339};
@@ -16,16 +16,17 @@ use serving::deployment::{Config, Deployment, NewDeployment};
 use telemetry::Scan;
 
 use super::outcome::{instant, not_an_instant};
-use super::{Answer, Body, Error, Query};
+use super::{Answer, Body, Error, Query, Routes};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
-pub(super) fn routes() -> Router<House> {
-    Router::new()
-        .route("/deployments", get(list))
-        .route("/deployments/{name}", get(one).put(put).delete(delete))
-        .route("/deployments/{name}/watermark", post(advance))
-        .route("/deployments/{name}/labelled", get(labelled))
-        .route("/predictions/{id}", get(prediction))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/deployments", get(View, list))
+        .route("/deployments/{name}", get(View, one).put(Edit, put).delete(Edit, delete))
+        .route("/deployments/{name}/watermark", post(Predict, advance))
+        .route("/deployments/{name}/labelled", get(View, labelled))
+        .route("/predictions/{id}", get(View, prediction))
 }
 
 async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {

@@ -10,6 +10,9 @@ use axum::response::{IntoResponse, Response};
 use kernel::error::{Classified, Kind};
 use serde_json::json;
 
+use crate::route::Protocol;
+use crate::visitor::Refusal;
+
 /// A failure, ready to be told.
 #[derive(Debug)]
 pub(crate) struct Error {
@@ -86,6 +89,16 @@ fn name(kind: Kind) -> &'static str {
         Kind::Unavailable => "unavailable",
         Kind::NotImplemented => "not_implemented",
         Kind::Internal => "internal",
+    }
+}
+
+/// This protocol, where it refuses callers.
+pub(crate) struct V1;
+
+impl Protocol for V1 {
+    fn refusal(refusal: &Refusal) -> Response {
+        let (kind, message, hint) = (refusal.kind(), refusal.message(), refusal.hint());
+        Json(json!({ "error": { "kind": kind, "message": message, "hint": hint } })).into_response()
     }
 }
 

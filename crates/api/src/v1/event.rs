@@ -1,16 +1,17 @@
 //! The audit trail, and whether the loop is at rest.
 
+use access::Permission::View;
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use conductor::House;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Query};
+use super::{Answer, Query, Routes};
+use crate::route::get;
 
-pub(super) fn routes() -> Router<House> {
-    Router::new().route("/events", get(list)).route("/loop", get(state))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/events", get(View, list)).route("/loop", get(View, state))
 }
 
 #[derive(Debug, Deserialize)]

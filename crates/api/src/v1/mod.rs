@@ -12,10 +12,6 @@ mod pipeline;
 mod run;
 mod version;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use conductor::House;
-
 pub(crate) use body::{Body, Query, RawBody};
 pub(crate) use error::Error;
 
@@ -25,13 +21,16 @@ const MAX_BODY: usize = 256 << 20;
 /// What every handler returns.
 pub(crate) type Answer = Result<axum::Json<serde_json::Value>, Error>;
 
+/// Routes of this protocol.
+pub(crate) type Routes = crate::route::Routes<error::V1>;
+
 /// The routes.
-pub fn routes() -> Router<House> {
-    Router::new().nest("/api/v1", all()).layer(DefaultBodyLimit::max(MAX_BODY))
+pub(crate) fn routes() -> Routes {
+    Routes::new().nest("/api/v1", all()).body_limit(MAX_BODY)
 }
 
-fn all() -> Router<House> {
-    Router::new()
+fn all() -> Routes {
+    Routes::new()
         .merge(deployment::routes())
         .merge(event::routes())
         .merge(model::routes())
@@ -41,6 +40,5 @@ fn all() -> Router<House> {
         .merge(pipeline::routes())
         .merge(run::routes())
         .merge(version::routes())
-        .fallback(error::no_such_route)
-        .method_not_allowed_fallback(error::no_such_method)
+        .otherwise(error::no_such_route, error::no_such_method)
 }

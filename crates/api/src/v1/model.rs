@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use access::Permission::{Admin, Approve, View};
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use conductor::House;
 use db::Tx;
 use kernel::ctx::Ctx;
@@ -15,16 +15,17 @@ use registry::version::Version;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Body, Error, Query, body};
+use super::{Answer, Body, Error, Query, Routes, body};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
-pub(super) fn routes() -> Router<House> {
-    Router::new()
-        .route("/models", get(list))
-        .route("/models/{name}", get(one))
-        .route("/models/{name}/history", get(history))
-        .route("/models/{name}/policy", get(policy).put(set_policy).patch(change_policy))
-        .route("/models/{name}/verdicts/{id}/approve", post(approve))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/models", get(View, list))
+        .route("/models/{name}", get(View, one))
+        .route("/models/{name}/history", get(View, history))
+        .route("/models/{name}/policy", get(View, policy).put(Admin, set_policy).patch(Admin, change_policy))
+        .route("/models/{name}/verdicts/{id}/approve", post(Approve, approve))
 }
 
 /// More of a listing than anybody reads.

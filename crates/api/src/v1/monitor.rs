@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use access::Permission::{Edit, View};
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use conductor::House;
 use monitoring::monitor::Monitor;
 use monitoring::report::{Kind, WindowReport};
@@ -12,15 +12,16 @@ use monitoring::window::{self, Listing};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Query, body};
+use super::{Answer, Body, Query, Routes, body};
 use crate::principal::Caller;
+use crate::route::get;
 
-pub(super) fn routes() -> Router<House> {
-    Router::new()
-        .route("/monitors", get(list))
-        .route("/monitors/{name}", get(one).put(put).delete(delete))
-        .route("/monitors/{name}/windows", get(windows))
-        .route("/alerts", get(alerts))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/monitors", get(View, list))
+        .route("/monitors/{name}", get(View, one).put(Edit, put).delete(Edit, delete))
+        .route("/monitors/{name}/windows", get(View, windows))
+        .route("/alerts", get(View, alerts))
 }
 
 async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {

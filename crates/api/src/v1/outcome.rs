@@ -1,8 +1,8 @@
 //! Ground truth, by prediction id: in any order, late, repeated, revised.
 
+use access::Permission::Predict;
+use axum::Json;
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
 use conductor::House;
 use kernel::clock::parse_us;
 use kernel::frame::Cell;
@@ -10,13 +10,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use telemetry::Outcome;
 
-use super::{Answer, Body, Error};
+use super::{Answer, Body, Error, Routes};
+use crate::route::post;
 
 /// Most outcomes in one request.
 const MAX_OUTCOMES: usize = 100_000;
 
-pub(super) fn routes() -> Router<House> {
-    Router::new().route("/outcomes", post(record))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/outcomes", post(Predict, record))
 }
 
 #[derive(Debug, Deserialize)]

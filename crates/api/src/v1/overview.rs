@@ -1,8 +1,8 @@
 //! One question, one answer: what is in production, since when, on what evidence, and how it is doing right now.
 
+use access::Permission::View;
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use conductor::House;
 use db::Tx;
 use kernel::ctx::Ctx;
@@ -12,11 +12,12 @@ use registry::verdict::Verdict;
 use serde_json::{Map, Value, json};
 use serving::deployment::Deployment;
 
-use super::{Answer, deployment, model, run};
+use super::{Answer, Routes, deployment, model, run};
 use crate::principal::Caller;
+use crate::route::get;
 
-pub(super) fn routes() -> Router<House> {
-    Router::new().route("/overview", get(overview))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/overview", get(View, overview))
 }
 
 async fn overview(State(house): State<House>, Caller(who): Caller) -> Answer {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use access::Permission::{Admin, Edit, View};
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use conductor::House;
 use db::Tx;
 use kernel::ctx::Ctx;
@@ -16,20 +16,21 @@ use pipelines::step::StepState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Body, Error, Query};
+use super::{Answer, Body, Error, Query, Routes};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
 /// Most of a log in one answer, bytes.
 const MAX_LOG: u64 = 1 << 20;
 
-pub(super) fn routes() -> Router<House> {
-    Router::new()
-        .route("/pipelines", get(list))
-        .route("/pipelines/{name}", get(one).put(put).delete(delete))
-        .route("/pipelines/{name}/runs", get(runs).post(start))
-        .route("/pipeline-runs/{id}", get(run))
-        .route("/pipeline-runs/{id}/cancel", post(cancel))
-        .route("/pipeline-runs/{id}/steps/{step}/log", get(log))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/pipelines", get(View, list))
+        .route("/pipelines/{name}", get(View, one).put(Admin, put).delete(Admin, delete))
+        .route("/pipelines/{name}/runs", get(View, runs).post(Edit, start))
+        .route("/pipeline-runs/{id}", get(View, run))
+        .route("/pipeline-runs/{id}/cancel", post(Edit, cancel))
+        .route("/pipeline-runs/{id}/steps/{step}/log", get(View, log))
 }
 
 async fn list(State(house): State<House>, Caller(who): Caller) -> Answer {

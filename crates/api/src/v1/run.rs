@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use access::Permission::View;
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use conductor::House;
 use db::Tx;
 use kernel::ctx::Ctx;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tracking::View;
 use tracking::experiment::Experiment;
 use tracking::run::Run;
 use tracking::search::{self, ExperimentSearch, RunSearch};
 
-use super::{Answer, Query};
+use super::{Answer, Query, Routes};
 use crate::principal::Caller;
+use crate::route::get;
 
-pub(super) fn routes() -> Router<House> {
-    Router::new().route("/experiments", get(experiments)).route("/runs", get(list)).route("/runs/{id}", get(one))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/experiments", get(View, experiments))
+        .route("/runs", get(View, list))
+        .route("/runs/{id}", get(View, one))
 }
 
 /// More experiments than a page can show.
@@ -39,7 +42,7 @@ async fn experiments(State(house): State<House>, Caller(who): Caller) -> Answer 
 pub(super) fn active(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Experiment>, tracking::Error> {
     let search = ExperimentSearch {
         filter: String::new(),
-        view: View::ActiveOnly,
+        view: tracking::View::ActiveOnly,
         max_results: MANY,
         order_by: Vec::new(),
         page_token: None,
@@ -70,7 +73,7 @@ fn newest(tx: &mut Tx<'_>, ctx: &Ctx, which: &Which) -> Result<Vec<Run>, trackin
     let search = RunSearch {
         experiment_ids: ids,
         filter: String::new(),
-        view: View::ActiveOnly,
+        view: tracking::View::ActiveOnly,
         max_results: which.limit.unwrap_or(50).clamp(1, 1_000),
         order_by: Vec::new(),
         page_token: None,

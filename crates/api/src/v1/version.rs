@@ -1,25 +1,26 @@
 //! Versions: evaluate, promote, give a reference.
 
+use access::Permission::{Edit, View};
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use conductor::House;
 use registry::pointer::Pointer;
 use serde::Deserialize;
 use serde_json::json;
 use telemetry::table::{self, Format};
 
-use super::{Answer, Body, Error, RawBody, model};
+use super::{Answer, Body, Error, RawBody, Routes, model};
 use crate::principal::Caller;
+use crate::route::{get, post};
 
-pub(super) fn routes() -> Router<House> {
-    Router::new()
-        .route("/models/{name}/versions/{version}", get(one))
-        .route("/models/{name}/versions/{version}/evaluate", post(evaluate))
-        .route("/models/{name}/versions/{version}/promote", post(promote))
-        .route("/models/{name}/versions/{version}/reference", get(reference).post(set_reference))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/models/{name}/versions/{version}", get(View, one))
+        .route("/models/{name}/versions/{version}/evaluate", post(Edit, evaluate))
+        .route("/models/{name}/versions/{version}/promote", post(Edit, promote))
+        .route("/models/{name}/versions/{version}/reference", get(View, reference).post(Edit, set_reference))
 }
 
 async fn one(State(house): State<House>, Caller(who): Caller, Path((name, version)): Path<(String, String)>) -> Answer {

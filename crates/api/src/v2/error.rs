@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use kernel::error::{Classified as _, Kind};
 use serde_json::json;
 
+use crate::route::Protocol;
 use crate::scoring;
+use crate::visitor::Refusal;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -16,6 +18,17 @@ pub(super) struct Error(pub(super) serving::Error);
 impl From<serving::Error> for Error {
     fn from(error: serving::Error) -> Self {
         Self(error)
+    }
+}
+
+/// This protocol, where it refuses callers.
+pub(crate) struct V2;
+
+impl Protocol for V2 {
+    const CHALLENGE: &'static str = "Bearer realm=\"rondo\", Basic realm=\"rondo\"";
+
+    fn refusal(refusal: &Refusal) -> Response {
+        Json(json!({ "error": format!("{} ({})", refusal.message(), refusal.hint()) })).into_response()
     }
 }
 

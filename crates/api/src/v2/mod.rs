@@ -13,22 +13,24 @@ mod request;
 mod sink;
 mod tensor;
 
-use axum::Router;
-use axum::routing::{get, post};
-use conductor::House;
+use crate::route::{get, post};
+use access::Permission::{Predict, Public};
+
+/// Routes of this protocol.
+type Routes = crate::route::Routes<error::V2>;
 
 /// The routes of this protocol.
-pub fn routes() -> Router<House> {
-    Router::new()
-        .route("/v2", get(metadata::server))
-        .route("/v2/", get(metadata::server))
-        .route("/v2/health/live", get(metadata::live))
-        .route("/v2/health/ready", get(metadata::ready))
-        .route("/v2/repository/index", post(metadata::index))
-        .route("/v2/models/{model}", get(metadata::model))
-        .route("/v2/models/{model}/ready", get(metadata::model_ready))
-        .route("/v2/models/{model}/infer", post(infer::infer))
-        .route("/v2/models/{model}/versions/{version}", get(metadata::model_version))
-        .route("/v2/models/{model}/versions/{version}/ready", get(metadata::version_ready))
-        .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer_version))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .route("/v2", get(Predict, metadata::server))
+        .route("/v2/", get(Predict, metadata::server))
+        .route("/v2/health/live", get(Public, metadata::live))
+        .route("/v2/health/ready", get(Public, metadata::ready))
+        .route("/v2/repository/index", post(Predict, metadata::index))
+        .route("/v2/models/{model}", get(Predict, metadata::model))
+        .route("/v2/models/{model}/ready", get(Predict, metadata::model_ready))
+        .route("/v2/models/{model}/infer", post(Predict, infer::infer))
+        .route("/v2/models/{model}/versions/{version}", get(Predict, metadata::model_version))
+        .route("/v2/models/{model}/versions/{version}/ready", get(Predict, metadata::version_ready))
+        .route("/v2/models/{model}/versions/{version}/infer", post(Predict, infer::infer_version))
 }

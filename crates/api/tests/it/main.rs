@@ -4,5 +4,6 @@
 extern crate rondo_api as api;
 
 mod mlflow;
+mod route;
 mod server;
 mod v1;
