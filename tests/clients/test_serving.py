@@ -1,5 +1,6 @@
 """Predictions through the clients that people have: requests, mlflow's scoring client, tritonclient."""
 
+import gzip
 import time
 
 import mlflow
@@ -171,3 +172,65 @@ def test_tritonclient_is_told_what_is_wrong(tritons, classifier):
     wrong.set_data_from_numpy(np.array(["late"], dtype=object))
     with pytest.raises(InferenceServerException, match="input `delay`: expected the datatype FP64, got BYTES"):
         tritons.infer(classifier[0], [wrong])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_tritonclient_compresses_both_ways(tritons, regression, coding):
+    name, model, frame = regression
+    matrix = triton.InferInput("input", list(frame.shape), "FP64")
+    matrix.set_data_from_numpy(frame.to_numpy())
+    answer = tritons.infer(name, [matrix], request_compression_algorithm=coding, response_compression_algorithm=coding)
+    np.testing.assert_allclose(answer.as_numpy("prediction"), model.predict(frame), rtol=1e-9)
+
+
+def test_a_body_that_unpacks_to_too_much_is_refused(url, regression):
+    bomb = gzip.compress(b" " * (64 << 20))
+    for path in (f"/v2/models/{regression[0]}/infer", f"/deployments/{regression[0]}/predict"):
+        answer = requests.post(f"{url}{path}", data=bomb, headers={"content-encoding": "gzip"}, timeout=30)
+        assert answer.status_code == 413 and "gzip" in answer.text, answer.text
+
+
+def test_a_raw_request_is_the_only_tensor(url, regression):
+    name, model, frame = regression
+    headers = {"inference-header-content-length": "0", "content-type": "application/octet-stream"}
+    infer = f"{url}/v2/models/{name}/infer"
+    answer = requests.post(infer, data=frame.to_numpy().tobytes(), headers=headers, timeout=30)
+    assert answer.status_code == 200, answer.text
+    result = triton.InferenceServerClient.parse_response_body(
+        answer.content, header_length=int(answer.headers["inference-header-content-length"])
+    )
+    np.testing.assert_allclose(result.as_numpy("prediction"), model.predict(frame), rtol=1e-9)
+    short = requests.post(infer, data=frame.to_numpy().tobytes()[:-8], headers=headers, timeout=30)
+    assert short.status_code == 400 and "whole rows" in short.text, short.text
+
+
+def test_tritonclient_asks_for_the_largest_classes(tritons, classifier):
+    name, model, frame = classifier
+    frame = frame.dropna()
+    carrier = triton.InferInput("carrier", [len(frame), 1], "BYTES")
+    carrier.set_data_from_numpy(frame[["carrier"]].to_numpy().astype(object))
+    delay = triton.InferInput("delay", [len(frame), 1], "FP64")
+    delay.set_data_from_numpy(frame[["delay"]].to_numpy())
+    answer = tritons.infer(name, [carrier, delay], outputs=[triton.InferRequestedOutput("probabilities", class_count=1)])
+    best = [one[0].decode().split(":") for one in answer.as_numpy("probabilities")]
+    assert [label for _, _, label in best] == [str(label) for label in model.predict(frame)]
+    want = model.predict_proba(frame)
+    assert [int(index) for _, index, _ in best] == want.argmax(axis=1).tolist()
+    np.testing.assert_allclose([float(value) for value, _, _ in best], want.max(axis=1), rtol=1e-9)
+
+
+def test_tritonclient_reads_configuration_and_statistics(tritons, regression):
+    name, _, frame = regression
+    config = tritons.get_model_config(name)
+    assert config["max_batch_size"] > 0 and config["output"][0] == {"name": "prediction", "data_type": "TYPE_FP64", "dims": []}
+    count = lambda: tritons.get_inference_statistics(name)["model_stats"][0]
+    before = count()
+    matrix = triton.InferInput("input", list(frame.shape), "FP64")
+    matrix.set_data_from_numpy(frame.to_numpy())
+    tritons.infer(name, [matrix])
+    after = count()
+    assert after["inference_count"] - before["inference_count"] == N
+    assert after["execution_count"] - before["execution_count"] == 1
+    assert after["inference_stats"]["success"]["ns"] > before["inference_stats"]["success"]["ns"]
+    assert after["last_inference"] >= before["last_inference"] > 0
+    assert any(one["name"] == name for one in tritons.get_inference_statistics()["model_stats"])

@@ -4,6 +4,7 @@
 //! on this floor only: routes that say what they need ([`route`]), who calls ([`principal`]), the guard in front of everything that changes state ([`guard`]), and what every
 //! protocol that asks for predictions does ([`scoring`]).
 
+mod coding;
 pub mod guard;
 pub mod health;
 pub mod invocations;

@@ -2,9 +2,11 @@
 //! deployment. Wire shapes and status codes belong to each protocol.
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use conductor::House;
 use serving::{Call, Error};
+
+use crate::coding::Coding;
 
 /// The version that answered.
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("x-rondo-version");
@@ -15,23 +17,15 @@ pub(crate) const PREDICTION_ID: HeaderName = HeaderName::from_static("x-rondo-pr
 /// Seconds after which a refused caller may come again.
 pub(crate) const RETRY_AFTER: &str = "1";
 
-/// Reads a body up to the limit of the fleet.
+/// Reads a body up to the limit of the fleet, which holds for what comes and for what it unpacks to.
 pub(crate) async fn read(house: &House, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING)
-        && encoding != "identity"
-    {
-        return Err(Error::Request {
-            field: "content-encoding".to_owned(),
-            message: format!("the content encoding {encoding:?} is not supported"),
-            hint: Some("send the body uncompressed".to_owned()),
-        });
-    }
+    let coding = Coding::of_body(headers)?;
     let limit = house.fleet.options().max_body_bytes;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > limit) {
         return Err(Error::TooLarge { what: format!("{} bytes", announced.unwrap_or_default()), limit });
     }
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
+    let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
         let too_long = std::error::Error::source(&error)
             .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_long {
@@ -39,7 +33,14 @@ pub(crate) async fn read(house: &House, headers: &HeaderMap, body: Body) -> Resu
         } else {
             Error::request("body", "the body ended before its time")
         }
-    })
+    })?;
+    match coding {
+        None => Ok(bytes),
+        Some(coding) => {
+            let unpacked = tokio::task::spawn_blocking(move || coding.unpack(&bytes, limit)).await;
+            unpacked.unwrap_or(Err(Error::Defect)).map(Bytes::from)
+        }
+    }
 }
 
 /// Runs a request through a deployment. One that the fleet does not know may still exist, with nothing to serve yet.

@@ -193,7 +193,7 @@ impl Call {
                 latency_us: u32::try_from(self.took().as_micros()).unwrap_or(u32::MAX),
             })
             .map_err(Error::Log)?;
-        live.stats.predicted(rows);
+        live.stats.predicted(rows, self.received_us);
         Ok(Answer { ids: batch.ids, output })
     }
 

@@ -1,7 +1,7 @@
 //! Counters of a deployment: plain atomics, read by whoever exports them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kernel::error::Kind;
@@ -36,6 +36,7 @@ pub struct VersionStats {
     predictions: AtomicU64,
     requests: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
+    last_us: AtomicI64,
 }
 
 /// What is read out of [`VersionStats`].
@@ -51,6 +52,8 @@ pub struct VersionCounts {
     pub buckets: [u64; BOUNDS.len() + 1],
     /// Seconds spent on all requests together.
     pub seconds: f64,
+    /// When the newest request came, microseconds since the epoch; 0 if none has.
+    pub last_us: i64,
 }
 
 impl VersionStats {
@@ -61,10 +64,12 @@ impl VersionStats {
             predictions: AtomicU64::new(0),
             requests: std::array::from_fn(|_| AtomicU64::new(0)),
             nanoseconds: AtomicU64::new(0),
+            last_us: AtomicI64::new(0),
         }
     }
 
-    pub(crate) fn predicted(&self, rows: usize) {
+    pub(crate) fn predicted(&self, rows: usize, received_us: i64) {
+        self.last_us.store(received_us, Ordering::Relaxed);
         self.predictions.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
@@ -85,6 +90,7 @@ impl VersionStats {
             predictions: self.predictions.load(Ordering::Relaxed),
             buckets: std::array::from_fn(|at| self.requests.get(at).map_or(0, |count| count.load(Ordering::Relaxed))),
             seconds: self.nanoseconds.load(Ordering::Relaxed) as f64 / 1e9,
+            last_us: self.last_us.load(Ordering::Relaxed),
         }
     }
 }

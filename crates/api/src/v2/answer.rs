@@ -7,18 +7,38 @@ use serde_json::value::RawValue;
 use serving::{Answer, Live};
 
 use super::tensor::{Datatype, Given};
+use crate::coding::Coding;
 use crate::predict::answer::{Label, whole};
 
 /// An output that is asked for.
 pub(super) struct Wanted {
     pub(super) given: Given,
     pub(super) binary: bool,
+    /// Not the tensor itself, but this many of its largest values in each row.
+    pub(super) largest: Option<usize>,
 }
 
-/// A body; with binary tensors in it, the length of its JSON part.
+/// A body; with binary tensors in it, the length of its JSON part before it was packed.
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
     pub(super) json_length: Option<usize>,
+    pub(super) coding: Option<Coding>,
+}
+
+impl Body {
+    /// Smaller bodies go out as they are.
+    const WORTH_PACKING: usize = 1_024;
+
+    /// The body as the caller would rather have it.
+    pub(super) fn packed(mut self, coding: Option<Coding>) -> Self {
+        if self.bytes.len() >= Self::WORTH_PACKING
+            && let Some(coding) = coding
+            && let Ok(bytes) = coding.pack(&self.bytes)
+        {
+            (self.bytes, self.coding) = (bytes, Some(coding));
+        }
+        self
+    }
 }
 
 #[derive(Serialize)]
@@ -48,11 +68,14 @@ pub(super) fn encode(live: &Live, answer: &Answer, wanted: &[Wanted], id: Option
     let mut bytes = serde_json::to_vec(&wire).unwrap_or_default();
     let json_length = wanted.iter().any(|wanted| wanted.binary).then_some(bytes.len());
     bytes.append(&mut raw);
-    Body { bytes, json_length }
+    Body { bytes, json_length, coding: None }
 }
 
 fn output(live: &Live, answer: &Answer, wanted: &Wanted, raw: &mut Vec<u8>) -> WireOutput {
     let given = wanted.given;
+    if let Some(most) = wanted.largest {
+        return ranked(live, answer, wanted, most, raw);
+    }
     let (parameters, data) = if wanted.binary {
         let before = raw.len();
         binary(live, answer, given, raw);
@@ -67,6 +90,35 @@ fn output(live: &Live, answer: &Answer, wanted: &Wanted, raw: &mut Vec<u8>) -> W
         parameters,
         data,
     }
+}
+
+/// The classification extension: the largest values of each row as `value:index`, with the label where the index is a class.
+fn ranked(live: &Live, answer: &Answer, wanted: &Wanted, most: usize, raw: &mut Vec<u8>) -> WireOutput {
+    let classes = live.model().classes();
+    let all_classes = wanted.given == Given::Probabilities;
+    let (values, width) =
+        if all_classes { (probabilities(answer), classes.len().max(1)) } else { (answer.output.scores.as_slice(), 1) };
+    let most = most.min(width);
+    let mut texts = Vec::with_capacity(answer.ids.len() * most);
+    for row in values.chunks(width) {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+        texts.extend(order.iter().take(most).map(|index| match classes.get(*index).filter(|_| all_classes) {
+            Some(class) => format!("{}:{index}:{}", row[*index], name(class)),
+            None => format!("{}:{index}", row[*index]),
+        }));
+    }
+    let (parameters, data) = if wanted.binary {
+        let before = raw.len();
+        for each in &texts {
+            text(each, raw);
+        }
+        (Some(serde_json::json!({ "binary_data_size": raw.len() - before })), None)
+    } else {
+        (None, serde_json::value::to_raw_value(&texts).ok())
+    };
+    let shape = vec![answer.ids.len() as i64, most as i64];
+    WireOutput { name: wanted.given.name(), datatype: Datatype::Bytes.name(), shape, parameters, data }
 }
 
 fn json(live: &Live, answer: &Answer, given: Given) -> Box<RawValue> {

@@ -3,13 +3,14 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use conductor::House;
 use serving::Call;
 
 use super::error::Error;
 use super::{answer, metadata, request};
+use crate::coding::Coding;
 use crate::scoring;
 
 /// Where the JSON part of a body with binary tensors ends.
@@ -41,6 +42,7 @@ async fn respond(house: &House, model: &str, version: Option<String>, headers: &
             let media = if body.json_length.is_some() { "application/octet-stream" } else { "application/json" };
             head.insert(CONTENT_TYPE, HeaderValue::from_static(media));
             head.extend(body.json_length.map(|length| (JSON_LENGTH, HeaderValue::from(length))));
+            head.extend(body.coding.map(|coding| (CONTENT_ENCODING, HeaderValue::from_static(coding.name()))));
             (head, body.bytes).into_response()
         }
         Err(error) => Error(error).into_response(),
@@ -57,16 +59,19 @@ async fn answered(
     body: Body,
 ) -> Result<(HeaderValue, answer::Body), serving::Error> {
     let json_length = json_length(headers)?;
+    let coding = Coding::accepted(headers);
     let body = scoring::read(house, headers, body).await?;
-    scoring::run(house, model, body.len(), move |call| work(call, version.as_deref(), &body, json_length)).await
+    let bytes = body.len();
+    let work = move |call: &Call| {
+        let (version, body) = work(call, version.as_deref(), &body, json_length)?;
+        Ok((version, body.packed(coding)))
+    };
+    scoring::run(house, model, bytes, work).await
 }
 
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, serving::Error> {
     let Some(value) = headers.get(&JSON_LENGTH) else { return Ok(None) };
     match value.to_str().ok().and_then(|text| text.parse::<usize>().ok()) {
-        Some(0) => {
-            Err(serving::Error::request(JSON_LENGTH.as_str(), "raw requests without a JSON header are not supported"))
-        }
         Some(length) => Ok(Some(length)),
         None => Err(serving::Error::request(JSON_LENGTH.as_str(), "the length of the JSON header must be a number")),
     }

@@ -1,11 +1,13 @@
 //! Health, and what there is.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use conductor::House;
 use serde_json::{Value, json};
+use serving::decode::Input;
 use serving::{Live, State as Serves};
 
 use super::error::Error;
@@ -16,7 +18,7 @@ pub(super) async fn server() -> Json<Value> {
     Json(json!({
         "name": "rondo",
         "version": env!("CARGO_PKG_VERSION"),
-        "extensions": ["binary_tensor_data", "model_repository"],
+        "extensions": ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"],
     }))
 }
 
@@ -54,13 +56,17 @@ pub(super) async fn model_version(
 }
 
 async fn described(house: &House, model: String, version: Option<String>) -> Response {
-    let Some(live) = house.fleet.get(&model) else {
-        return Error(scoring::missing(house, model).await).into_response();
-    };
-    match check_version(&live, version.as_deref()) {
-        Ok(()) => Json(describe(&live)).into_response(),
-        Err(error) => Error(error).into_response(),
+    match asked(house, model, version.as_deref()).await {
+        Ok(live) => Json(describe(&live)).into_response(),
+        Err(error) => error.into_response(),
     }
+}
+
+/// The live version of a model that a path names, if it is the version in the path.
+pub(super) async fn asked(house: &House, model: String, version: Option<&str>) -> Result<Arc<Live>, Error> {
+    let Some(live) = house.fleet.get(&model) else { return Err(Error(scoring::missing(house, model).await)) };
+    check_version(&live, version)?;
+    Ok(live)
 }
 
 pub(super) async fn model_ready(State(house): State<House>, Path(model): Path<String>) -> Response {
@@ -75,12 +81,9 @@ pub(super) async fn version_ready(
 }
 
 async fn readiness(house: &House, model: String, version: Option<String>) -> Response {
-    let Some(live) = house.fleet.get(&model) else {
-        return Error(scoring::missing(house, model).await).into_response();
-    };
-    match check_version(&live, version.as_deref()) {
-        Ok(()) => (StatusCode::OK, Json(json!({ "name": model, "ready": true }))).into_response(),
-        Err(error) => Error(error).into_response(),
+    match asked(house, model, version.as_deref()).await {
+        Ok(live) => Json(json!({ "name": live.deployment(), "ready": true })).into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -97,22 +100,41 @@ pub(super) fn check_version(live: &Live, version: Option<&str>) -> Result<(), se
 }
 
 fn describe(live: &Live) -> Value {
-    const ANY: i64 = -1;
-    let inputs: Vec<Value> = if is_matrix(live) {
-        vec![json!({ "name": matrix_name(live), "datatype": "FP64", "shape": [ANY, live.inputs().len()] })]
-    } else {
-        let tensor = |input: &serving::decode::Input| {
-            let datatype = Datatype::of_column(input.data_type).name();
-            json!({ "name": input.name, "datatype": datatype, "shape": [ANY, 1] })
-        };
-        live.inputs().iter().map(tensor).collect()
-    };
-    let output = |given: &Given| json!({ "name": given.name(), "datatype": given.datatype(live).name(), "shape": given.shape(live, ANY) });
+    let tensor =
+        |tensor: &Tensor<'_>| json!({ "name": tensor.name, "datatype": tensor.datatype.name(), "shape": tensor.shape });
     json!({
         "name": live.deployment(),
         "versions": [live.version()],
         "platform": live.model().info().library,
-        "inputs": inputs,
-        "outputs": Given::of(live).iter().map(output).collect::<Vec<_>>(),
+        "inputs": inputs(live).iter().map(tensor).collect::<Vec<_>>(),
+        "outputs": outputs(live).iter().map(tensor).collect::<Vec<_>>(),
     })
+}
+
+/// A tensor of a model; its first dimension is the rows, of which there may be any number (-1).
+pub(super) struct Tensor<'l> {
+    pub(super) name: &'l str,
+    pub(super) datatype: Datatype,
+    pub(super) shape: Vec<i64>,
+}
+
+const ANY: i64 = -1;
+
+pub(super) fn inputs<'l>(live: &'l Live) -> Vec<Tensor<'l>> {
+    if is_matrix(live) {
+        let shape = vec![ANY, live.inputs().len() as i64];
+        return vec![Tensor { name: matrix_name(live), datatype: Datatype::Fp64, shape }];
+    }
+    let tensor = |input: &'l Input| Tensor {
+        name: &input.name,
+        datatype: Datatype::of_column(input.data_type),
+        shape: vec![ANY, 1],
+    };
+    live.inputs().iter().map(tensor).collect()
+}
+
+pub(super) fn outputs(live: &Live) -> Vec<Tensor<'_>> {
+    let tensor =
+        |given: &Given| Tensor { name: given.name(), datatype: given.datatype(live), shape: given.shape(live, ANY) };
+    Given::of(live).iter().map(tensor).collect()
 }

@@ -1,16 +1,19 @@
 //! The Open Inference Protocol, version 2, over REST: `/v2`, as spoken by `tritonclient.http`, KServe's SDK and MLServer's clients.
 //!
-//! Followed: health, server and model metadata, infer with JSON tensors, the `binary_tensor_data` extension (which tritonclient uses by
-//! default), the index of the repository, `{"error": ".."}`. A model of this protocol is a deployment of ours, and its only
-//! version is the one that is live. Not followed: shared memory, sequences, compressed bodies, raw requests without a JSON header.
+//! Followed: health, server and model metadata, infer with JSON tensors, the extensions `binary_tensor_data` (which tritonclient uses by
+//! default, with raw requests), `classification`, `model_configuration` and `statistics`, the index of the repository, gzip and deflate
+//! both ways, `{"error": ".."}`. A model of this protocol is a deployment of ours, and its only version is the one that is live. Not
+//! followed: loading and unloading (the registry's pointers do that), shared memory, sequences.
 
 mod answer;
 mod binary;
+mod config;
 mod error;
 mod infer;
 mod metadata;
 mod request;
 mod sink;
+mod statistics;
 mod tensor;
 
 use crate::route::{get, post};
@@ -30,6 +33,11 @@ pub(crate) fn routes() -> Routes {
         .route("/v2/models/{model}", get(Predict, metadata::model))
         .route("/v2/models/{model}/ready", get(Predict, metadata::model_ready))
         .route("/v2/models/{model}/infer", post(Predict, infer::infer))
+        .route("/v2/models/{model}/config", get(Predict, config::of_model))
+        .route("/v2/models/{model}/stats", get(Predict, statistics::of_model))
+        .route("/v2/models/stats", get(Predict, statistics::of_all))
+        .route("/v2/models/{model}/versions/{version}/config", get(Predict, config::of_version))
+        .route("/v2/models/{model}/versions/{version}/stats", get(Predict, statistics::of_version))
         .route("/v2/models/{model}/versions/{version}", get(Predict, metadata::model_version))
         .route("/v2/models/{model}/versions/{version}/ready", get(Predict, metadata::version_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(Predict, infer::infer_version))

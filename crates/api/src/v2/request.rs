@@ -10,8 +10,9 @@ use serving::{Batch, Error, Live};
 
 use super::answer::Wanted;
 use super::binary;
+use super::metadata::inputs;
 use super::sink::{Flat, Sink, Target};
-use super::tensor::{Datatype, EVENT_TIME, Given, PREDICTION_ID, matrix_name};
+use super::tensor::{Datatype, EVENT_TIME, Given, PREDICTION_ID, is_matrix, matrix_name};
 
 /// What is asked for.
 pub(super) struct Request {
@@ -59,12 +60,16 @@ struct Parameters {
     binary_data_size: Option<usize>,
     binary_data: Option<bool>,
     binary_data_output: Option<bool>,
+    classification: Option<usize>,
     prediction_id: Option<String>,
     event_time: Option<String>,
 }
 
-/// Reads a body for a version; `json_length` says where its JSON part ends.
+/// Reads a body for a version; `json_length` says where its JSON part ends. Without any JSON the body is the model's only tensor.
 pub(super) fn decode(live: &Live, body: &[u8], json_length: Option<usize>) -> Result<Request, Error> {
+    if json_length == Some(0) {
+        return bare(live, body);
+    }
     let (json, mut raw) = body
         .split_at_checked(json_length.unwrap_or(body.len()))
         .ok_or_else(|| Error::request("inference-header-content-length", "the body is shorter than its JSON header"))?;
@@ -73,9 +78,7 @@ pub(super) fn decode(live: &Live, body: &[u8], json_length: Option<usize>) -> Re
         Error::request("body", format!("{what}: {error}"))
     })?;
     let wanted = wanted(live, &wire)?;
-    let rules =
-        Rules { extra: live.config().extra_columns, lenient_null: false, max_rows: live.max_rows(), field: "inputs" };
-    let mut sink = Sink::new(FrameBuilder::new(live.inputs(), rules));
+    let mut sink = sink(live);
     let mut rows = None;
     for input in &wire.inputs {
         let count = tensor(live, input, &mut raw, &mut sink)?;
@@ -95,12 +98,50 @@ pub(super) fn decode(live: &Live, body: &[u8], json_length: Option<usize>) -> Re
     Ok(Request { id: wire.id.filter(|id| !id.is_empty()), batch: Batch { frame, ids, event_times_us }, wanted })
 }
 
+fn sink(live: &Live) -> Sink<'_> {
+    let rules =
+        Rules { extra: live.config().extra_columns, lenient_null: false, max_rows: live.max_rows(), field: "inputs" };
+    Sink::new(FrameBuilder::new(live.inputs(), rules))
+}
+
+/// A raw binary request: the values of the only input, as many rows as there are, answered in binary.
+fn bare(live: &Live, body: &[u8]) -> Result<Request, Error> {
+    let columns = live.inputs().len();
+    let (target, datatype) = match inputs(live).as_slice() {
+        _ if is_matrix(live) || (columns > 1 && live.inputs().all_numbers()) => (Target::Matrix, Datatype::Fp64),
+        [only] => (Target::Column(0), only.datatype),
+        many => {
+            let message = format!("a request without a JSON header needs one input, the model has {}", many.len());
+            return Err(Error::request("inference-header-content-length", message));
+        }
+    };
+    let mut sink = sink(live);
+    binary::read(body, datatype, |value| sink.give(target, value)).map_err(|error| {
+        let message = format!("the body does not hold whole values of {}", datatype.name());
+        error.unwrap_or_else(|| Error::request("body", message))
+    })?;
+    let (have, width) = (sink.taken(), width(live, target).max(1));
+    if have % width != 0 {
+        return Err(Error::request("body", format!("{have} values do not make whole rows of {width}")));
+    }
+    if have / width > live.max_rows() {
+        return Err(Error::TooLarge { what: format!("{} rows", have / width), limit: live.max_rows() });
+    }
+    let (builder, ids, event_times_us) = sink.into_parts();
+    let batch = Batch { frame: builder.finish_columns(have / width)?, ids, event_times_us };
+    let wanted = Given::of(live).iter().map(|given| Wanted { given: *given, binary: true, largest: None }).collect();
+    Ok(Request { id: None, batch, wanted })
+}
+
 /// The outputs that are asked for; all if none is named.
 fn wanted(live: &Live, wire: &Wire<'_>) -> Result<Vec<Wanted>, Error> {
     let all_binary = wire.parameters.binary_data_output.unwrap_or(false);
     let named = wire.outputs.as_deref().unwrap_or_default();
     if named.is_empty() {
-        return Ok(Given::of(live).iter().map(|given| Wanted { given: *given, binary: all_binary }).collect());
+        return Ok(Given::of(live)
+            .iter()
+            .map(|given| Wanted { given: *given, binary: all_binary, largest: None })
+            .collect());
     }
     let one = |output: &WireOutput| {
         let given = Given::of(live).iter().find(|given| given.name() == output.name);
@@ -112,7 +153,12 @@ fn wanted(live: &Live, wire: &Wire<'_>) -> Result<Vec<Wanted>, Error> {
                 hint: Some(format!("the outputs are {}", names.join(", "))),
             }
         })?;
-        Ok(Wanted { given, binary: output.parameters.binary_data.unwrap_or(all_binary) })
+        let largest = output.parameters.classification.filter(|most| *most > 0);
+        if largest.is_some() && !matches!(given, Given::Prediction | Given::Score | Given::Probabilities) {
+            let message = format!("output `{}` holds no numbers that could be ranked", output.name);
+            return Err(Error::request(format!("outputs.{}", output.name), message));
+        }
+        Ok(Wanted { given, binary: output.parameters.binary_data.unwrap_or(all_binary), largest })
     };
     named.iter().map(one).collect()
 }
