@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 #[derive(Debug)]
 struct State<T> {
@@ -56,6 +57,22 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Waits for an item, but no longer than this.
+    pub(crate) fn pop_within(&self, patience: Duration) -> Option<T> {
+        let mut state = self.lock();
+        if state.items.is_empty() && !state.closed {
+            let waited =
+                self.filled.wait_timeout_while(state, patience, |state| state.items.is_empty() && !state.closed);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.items.pop_front()
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
     pub(crate) fn try_pop(&self) -> Option<T> {
         self.lock().items.pop_front()
     }
@@ -83,6 +100,8 @@ mod tests {
         assert_eq!(queue.push(3), Err(Refused::Full(2)));
         queue.close();
         assert_eq!(queue.push(4), Err(Refused::Closed));
+        assert_eq!(queue.len(), 2);
         assert_eq!((queue.pop(), queue.try_pop(), queue.pop()), (Some(1), Some(2), None));
+        assert_eq!(queue.pop_within(Duration::from_secs(60)), None, "a closed queue lets nobody wait");
     }
 }

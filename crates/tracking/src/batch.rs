@@ -32,9 +32,9 @@ pub fn log(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, batch: Batch) -> Result<(),
     let params = checked(batch.params, "params", |pair, path| check::param(pair, path))?;
     let tags = checked(batch.tags, "tags", |pair, path| check::tag(pair, path))?;
     distinct(&params)?;
-    run::active(tx, ctx, run_id)?;
+    let experiment = run::active(tx, ctx, run_id)?;
     param::put_all(tx, run_id, &params)?;
-    metric::put_all(tx, run_id, &batch.metrics)?;
+    metric::put_all(tx, experiment, run_id, &batch.metrics)?;
     tags.iter().try_for_each(|given| tag::put(tx, run_id, given))
 }
 

@@ -1,10 +1,10 @@
 //! Histories of metrics: all points of a series, or an even sample of them.
 
-use db::{Row, Sql, Tx};
+use db::{Sql, Tx};
 use kernel::ctx::Ctx;
 use kernel::page::Page;
 
-use crate::metric::{self, Metric};
+use crate::metric::{self, Metric, Point};
 use crate::{Error, search};
 
 /// The points of a run's metric by timestamp, step and value: all of them, or a page. An unknown run or metric has none.
@@ -25,28 +25,32 @@ pub fn get(
     let Some(series) = series(tx, ctx, run_id, key)? else {
         return Ok(Page { items: Vec::new(), next_token: None });
     };
-    let limit = max_results.unwrap_or(search::EVERYTHING).saturating_add(1);
-    let rows = tx.query(
-        "SELECT timestamp_ms, step, value, is_nan FROM metric_points WHERE series = $1
-         ORDER BY timestamp_ms, step, value, is_nan LIMIT $2 OFFSET $3",
-        &[series.into(), limit.into(), offset.into()],
-    )?;
-    let points = rows.iter().map(|row| point(row, key)).collect::<Result<Vec<Metric>, Error>>()?;
-    Ok(search::token::page(points, max_results.unwrap_or(search::EVERYTHING), offset))
+    let limit = max_results.unwrap_or(search::EVERYTHING);
+    let points = metric::some_points(tx, series, limit.saturating_add(1), offset)?;
+    let points = points.iter().map(|point| whole(point, key)).collect();
+    Ok(search::token::page(points, limit, offset))
 }
 
 /// The points of a metric of several runs, by run, timestamp, step and value: at most `max_results` altogether.
 pub fn bulk(tx: &mut Tx<'_>, ctx: &Ctx, run_ids: &[String], key: &str, max_results: i64) -> Result<Vec<Metric>, Error> {
     let mut sql = Sql::new();
     sql.push(
-        "SELECT s.run_id, p.timestamp_ms, p.step, p.value, p.is_nan FROM metric_series s
-         JOIN runs r ON r.run_id = s.run_id JOIN metric_points p ON p.series = s.series WHERE r.workspace = ",
+        "SELECT s.run_id, s.series FROM metric_series s JOIN runs r ON r.run_id = s.run_id
+         WHERE r.workspace = ",
     );
     sql.bind(&ctx.workspace).push(" AND s.key = ").bind(key);
-    sql.push(" AND s.run_id IN ").bind_list(run_ids);
-    sql.push(" ORDER BY s.run_id, p.timestamp_ms, p.step, p.value, p.is_nan LIMIT ").bind(max_results);
-    let rows = tx.query_built(&sql)?;
-    rows.iter().map(|row| Ok(Metric { run_id: Some(row.text("run_id")?), ..point(row, key)? })).collect()
+    sql.push(" AND s.run_id IN ").bind_list(run_ids).push(" ORDER BY s.run_id");
+    let mut found = Vec::new();
+    for row in tx.query_built(&sql)? {
+        let left = max_results.saturating_sub(found.len() as i64);
+        if left <= 0 {
+            break;
+        }
+        let run_id = row.text("run_id")?;
+        let points = metric::some_points(tx, row.i64("series")?, left, 0)?;
+        found.extend(points.iter().map(|point| Metric { run_id: Some(run_id.clone()), ..whole(point, key) }));
+    }
+    Ok(found)
 }
 
 /// An even sample per run: the points in order of step are cut into `max_results` parts of almost equal length, and the first of
@@ -62,47 +66,32 @@ pub fn sample(
     let mut sampled = Vec::new();
     for run_id in run_ids {
         if let Some(series) = series(tx, ctx, run_id, key)? {
-            let points = sample_series(tx, series, key, steps.unwrap_or((i64::MIN, i64::MAX)), max_results.max(1))?;
-            sampled.extend(points.into_iter().map(|point| Metric { run_id: Some(run_id.clone()), ..point }));
+            let points = sample_series(tx, series, steps.unwrap_or((i64::MIN, i64::MAX)), max_results.max(1))?;
+            let with_run = |point| Metric { run_id: Some(run_id.clone()), ..whole(point, key) };
+            sampled.extend(points.iter().map(with_run));
         }
     }
     Ok(sampled)
 }
 
-fn sample_series(
-    tx: &mut Tx<'_>,
-    series: i64,
-    key: &str,
-    (from, to): (i64, i64),
-    parts: i64,
-) -> Result<Vec<Metric>, Error> {
-    let counted = tx.query_opt(
-        "SELECT COUNT(*) AS points FROM metric_points WHERE series = $1 AND step >= $2 AND step <= $3",
-        &[series.into(), from.into(), to.into()],
-    )?;
-    let total = counted.map_or(Ok(0), |row| row.i64("points"))?;
-    if total == 0 {
+fn sample_series(tx: &mut Tx<'_>, series: i64, (from, to): (i64, i64), parts: i64) -> Result<Vec<Point>, Error> {
+    let mut points = metric::all_points(tx, series)?;
+    points.retain(|point| (from..=to).contains(&point.step));
+    points.sort_by(Point::by_step);
+    let total = points.len();
+    let parts = usize::try_from(parts).unwrap_or(usize::MAX).min(total);
+    if parts == 0 {
         return Ok(Vec::new());
     }
     // As NTILE: the first `longer` parts have one point more than the others.
-    let parts = parts.min(total);
     let (length, longer) = (total / parts, total % parts);
-    let border = longer * (length + 1);
-    let rows = tx.query(
-        "SELECT step, timestamp_ms, value, is_nan FROM (
-            SELECT step, timestamp_ms, value, is_nan,
-                ROW_NUMBER() OVER (ORDER BY step, timestamp_ms, value, is_nan) - 1 AS place
-            FROM metric_points WHERE series = $1 AND step >= $2 AND step <= $3
-         ) AS points
-         WHERE (place < $4 AND place % $5 = 0) OR (place >= $4 AND (place - $4) % $6 = 0) OR place = $7
-         ORDER BY place",
-        &[series.into(), from.into(), to.into(), border.into(), (length + 1).into(), length.into(), (total - 1).into()],
-    )?;
-    let mut points = rows.iter().map(|row| point(row, key)).collect::<Result<Vec<Metric>, Error>>()?;
-    if points.len() as i64 > parts {
-        points.remove(parts as usize - 1);
+    let mut sampled: Vec<Point> =
+        (0..parts).filter_map(|part| points.get(part * length + part.min(longer)).copied()).collect();
+    // The last part gives its first point or, if that is another one, the very last.
+    if let (Some(kept), Some(last)) = (sampled.last_mut(), points.last()) {
+        *kept = *last;
     }
-    Ok(points)
+    Ok(sampled)
 }
 
 fn series(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, key: &str) -> Result<Option<i64>, Error> {
@@ -114,12 +103,12 @@ fn series(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, key: &str) -> Result<Option<
     Ok(row.map(|row| row.i64("series")).transpose()?)
 }
 
-fn point(row: &Row, key: &str) -> Result<Metric, Error> {
-    Ok(Metric {
+fn whole(point: &Point, key: &str) -> Metric {
+    Metric {
         key: key.to_owned(),
-        value: metric::loaded(row)?,
-        timestamp_ms: row.i64("timestamp_ms")?,
-        step: row.i64("step")?,
+        value: point.value(),
+        timestamp_ms: point.timestamp_ms,
+        step: point.step,
         ..Metric::default()
-    })
+    }
 }

@@ -1,12 +1,17 @@
 //! Metrics: points of a series. Every distinct point is kept; the latest of a series is the greatest by step, then timestamp, then
 //! value, not the last that was written. NaN counts as 0 in that order.
 
+mod block;
+mod points;
+
 use std::collections::BTreeMap;
 
 use db::{Row, Sql, Tx};
 use kernel::ctx::Ctx;
 
 use crate::{Error, check as rules, logged_model, run};
+
+pub(crate) use points::{Point, all as all_points, some as some_points};
 
 /// A point of a metric.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -51,8 +56,8 @@ pub(crate) fn read(row: &Row) -> Result<Metric, Error> {
 /// Logs a point.
 pub fn log(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, metric: Metric) -> Result<(), Error> {
     check(&metric, str::to_owned)?;
-    run::active(tx, ctx, run_id)?;
-    put_all(tx, run_id, &[metric])
+    let experiment = run::active(tx, ctx, run_id)?;
+    put_all(tx, experiment, run_id, &[metric])
 }
 
 /// The rules of a point; `path` names a field of it.
@@ -72,24 +77,25 @@ pub(crate) fn check(metric: &Metric, path: impl Fn(&str) -> String) -> Result<()
 }
 
 /// Writes points that were checked, to a run that was checked. Points that are there already are passed over.
-pub(crate) fn put_all(tx: &mut Tx<'_>, run_id: &str, metrics: &[Metric]) -> Result<(), Error> {
+pub(crate) fn put_all(tx: &mut Tx<'_>, experiment: i64, run_id: &str, metrics: &[Metric]) -> Result<(), Error> {
     if metrics.is_empty() {
         return Ok(());
     }
-    let series = put_latest(tx, run_id, metrics)?;
-    let points: Vec<(i64, &Metric)> =
-        metrics.iter().filter_map(|metric| Some((*series.get(metric.key.as_str())?, metric))).collect();
-    for chunk in in_few_sizes(&points) {
-        let mut sql = Sql::new();
-        let mut lead = "INSERT INTO metric_points (series, timestamp_ms, step, value, is_nan) VALUES (";
-        for (series, metric) in chunk {
-            let (value, is_nan) = stored(metric.value);
-            sql.push(lead).bind(*series).push(", ").bind(metric.timestamp_ms).push(", ").bind(metric.step);
-            sql.push(", ").bind(value).push(", ").bind(is_nan).push(")");
-            lead = ", (";
+    let series = put_latest(tx, experiment, run_id, metrics)?;
+    // Keys mostly come in runs: look up only where the key changes.
+    let mut last: Option<(&str, i64)> = None;
+    let mut numbered = Vec::with_capacity(metrics.len());
+    for metric in metrics {
+        let number = match last {
+            Some((key, number)) if key == metric.key => Some(number),
+            _ => series.get(metric.key.as_str()).copied(),
+        };
+        if let Some(number) = number {
+            last = Some((&metric.key, number));
+            numbered.push((number, metric));
         }
-        tx.execute_built(sql.push(" ON CONFLICT DO NOTHING"))?;
     }
+    points::put(tx, numbered)?;
     logged_model::put_metrics(tx, run_id, metrics)
 }
 
@@ -104,14 +110,13 @@ pub(crate) fn in_few_sizes<T>(mut items: &[T]) -> impl Iterator<Item = &[T]> {
 }
 
 /// Finds or makes the series of each key, moves its latest point forward, and returns the numbers by key.
-fn put_latest<'m>(tx: &mut Tx<'_>, run_id: &str, metrics: &'m [Metric]) -> Result<BTreeMap<&'m str, i64>, Error> {
-    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
-    for metric in metrics {
-        let kept = latest.entry(metric.key.as_str()).or_insert(metric);
-        if rank(metric) > rank(kept) {
-            *kept = metric;
-        }
-    }
+fn put_latest<'m>(
+    tx: &mut Tx<'_>,
+    experiment: i64,
+    run_id: &str,
+    metrics: &'m [Metric],
+) -> Result<BTreeMap<&'m str, i64>, Error> {
+    let latest = latest(metrics);
     let mut numbers = known_series(tx, run_id, &latest)?;
     if numbers.len() < latest.len() {
         // A block of numbers for this batch; the counter gives each block once.
@@ -126,13 +131,27 @@ fn put_latest<'m>(tx: &mut Tx<'_>, run_id: &str, metrics: &'m [Metric]) -> Resul
         latest.iter().filter_map(|(key, metric)| Some((*numbers.get(*key)?, *metric))).collect();
     let mut settled = BTreeMap::new();
     for chunk in in_few_sizes(&rows) {
-        for row in tx.query_built(&upsert(run_id, chunk))? {
+        for row in tx.query_built(&upsert(experiment, run_id, chunk))? {
             if let Some((key, _)) = latest.get_key_value(row.str("key")?) {
                 settled.insert(*key, row.i64("series")?);
             }
         }
     }
     Ok(settled)
+}
+
+/// The latest of the given points, by key.
+fn latest(metrics: &[Metric]) -> BTreeMap<&str, &Metric> {
+    let mut latest: BTreeMap<&str, &Metric> = BTreeMap::new();
+    for of_one in metrics.chunk_by(|one, other| one.key == other.key) {
+        let greatest = of_one.iter().reduce(|kept, metric| if rank(metric) > rank(kept) { metric } else { kept });
+        let Some(greatest) = greatest else { continue };
+        let kept = latest.entry(greatest.key.as_str()).or_insert(greatest);
+        if rank(greatest) > rank(kept) {
+            *kept = greatest;
+        }
+    }
+    latest
 }
 
 /// The order by which a point is the latest.
@@ -160,12 +179,13 @@ fn known_series(
 
 /// A new series, or a later point of one that is there. A race for a new series is settled by the key: the number that comes back
 /// is the one that won.
-fn upsert(run_id: &str, rows: &[(i64, &Metric)]) -> Sql {
+fn upsert(experiment: i64, run_id: &str, rows: &[(i64, &Metric)]) -> Sql {
     let mut sql = Sql::new();
-    let mut lead = "INSERT INTO metric_series (run_id, key, series, step, timestamp_ms, value, is_nan) VALUES (";
+    let mut lead =
+        "INSERT INTO metric_series (experiment_id, run_id, key, series, step, timestamp_ms, value, is_nan) VALUES (";
     for (series, metric) in rows {
         let (value, is_nan) = stored(metric.value);
-        sql.push(lead).bind(run_id).push(", ").bind(&metric.key).push(", ").bind(*series);
+        sql.push(lead).bind(experiment).push(", ").bind(run_id).push(", ").bind(&metric.key).push(", ").bind(*series);
         sql.push(", ").bind(metric.step).push(", ").bind(metric.timestamp_ms);
         sql.push(", ").bind(value).push(", ").bind(is_nan).push(")");
         lead = ", (";

@@ -8,6 +8,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0002-metrics", sql: METRICS },
     Migration { id: "tracking/0003-datasets", sql: DATASETS },
     Migration { id: "tracking/0004-logged-models", sql: LOGGED_MODELS },
+    Migration { id: "tracking/0005-metric-blocks", sql: METRIC_BLOCKS },
+    Migration { id: "tracking/0006-metric-order", sql: METRIC_ORDER },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -160,4 +162,23 @@ CREATE TABLE run_models (
     PRIMARY KEY (run_id, direction, model_id, step)
 );
 CREATE INDEX run_models_by_model ON run_models (model_id);
+";
+
+/// Many points of one series that were logged together, as bytes; `metric/block.rs` says how they are laid out. The digest is that of
+/// the bytes.
+const METRIC_BLOCKS: &str = "
+CREATE TABLE metric_blocks (
+    series BIGINT NOT NULL,
+    digest TEXT NOT NULL,
+    points BYTEA NOT NULL,
+    PRIMARY KEY (series, digest)
+);
+";
+
+/// Runs of an experiment in the order of the latest value of a metric. A run never leaves its experiment, so the copy stays true.
+const METRIC_ORDER: &str = "
+ALTER TABLE metric_series ADD COLUMN experiment_id BIGINT NOT NULL DEFAULT 0;
+UPDATE metric_series SET experiment_id =
+    (SELECT r.experiment_id FROM runs r WHERE r.run_id = metric_series.run_id);
+CREATE INDEX metric_series_by_value ON metric_series (experiment_id, key, is_nan, value, run_id);
 ";

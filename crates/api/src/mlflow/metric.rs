@@ -10,7 +10,7 @@ use tracking::metric::{self, Metric};
 use super::error::API_DOCS;
 use super::shape::{MetricShape, metrics};
 
-use super::{Answer, Body, Error, Fields, Routes, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Fields, JsonBytes, Routes, answer_large, empty, points, read, write};
 use crate::principal::Caller;
 use crate::route::{get, post};
 
@@ -48,9 +48,15 @@ pub(crate) fn read_metric(fields: &Fields<'_>) -> Result<Metric, Error> {
     })
 }
 
-async fn log(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {
-    let fields = body.fields();
-    let (run_id, point) = (fields.run_id()?, read_metric(&fields)?);
+async fn log(State(house): State<House>, Caller(who): Caller, bytes: JsonBytes) -> Answer {
+    let (run_id, point) = match points::read_point(&bytes.0) {
+        Some(plain) => plain,
+        None => {
+            let body = bytes.body()?;
+            let fields = body.fields();
+            (fields.run_id()?, read_metric(&fields)?)
+        }
+    };
     write(&house, who, move |tx, ctx| metric::log(tx, ctx, &run_id, point)).await?;
     empty()
 }

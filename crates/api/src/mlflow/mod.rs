@@ -8,6 +8,7 @@ mod experiment;
 mod logged_model;
 mod metric;
 mod model_version;
+mod points;
 mod registered_model;
 mod run;
 mod server;
@@ -20,7 +21,7 @@ use db::Tx;
 use kernel::ctx::{Ctx, Principal};
 
 pub(crate) use error::Error;
-pub(crate) use wire::{Answer, Body, Fields, answer, answer_large, empty};
+pub(crate) use wire::{Answer, Body, Fields, JsonBytes, answer, answer_large, empty};
 
 /// Largest JSON body, bytes. A dataset's profile alone may have 16 MiB; artifacts are streamed and have no part in this.
 const MAX_BODY: usize = 64 << 20;

@@ -13,7 +13,7 @@ use tracking::{param, tag};
 
 use super::metric::read_metric;
 use super::shape::{RunInfoShape, RunShape, read_pairs, read_view};
-use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, write};
+use super::{Answer, Body, Error, Fields, JsonBytes, Routes, answer, answer_large, empty, points, read, write};
 use crate::principal::Caller;
 use crate::route::{get, post};
 
@@ -121,16 +121,23 @@ async fn delete_tag(State(house): State<House>, Caller(who): Caller, body: Body)
     empty()
 }
 
-async fn log_batch(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {
-    let fields = body.fields();
-    let run_id = fields.run_id()?;
-    let batch = Batch {
-        metrics: fields.list("metrics")?.iter().map(read_metric).collect::<Result<_, Error>>()?,
-        params: read_pairs(&fields, "params")?,
-        tags: read_pairs(&fields, "tags")?,
+async fn log_batch(State(house): State<House>, Caller(who): Caller, bytes: JsonBytes) -> Answer {
+    let (run_id, batch) = match points::read_batch(&bytes.0) {
+        Some(plain) => plain,
+        None => read_batch(&bytes.body()?.fields())?,
     };
     write(&house, who, move |tx, ctx| batch::log(tx, ctx, &run_id, batch)).await?;
     empty()
+}
+
+fn read_batch(fields: &Fields<'_>) -> Result<(String, Batch), Error> {
+    let run_id = fields.run_id()?;
+    let batch = Batch {
+        metrics: fields.list("metrics")?.iter().map(read_metric).collect::<Result<_, Error>>()?,
+        params: read_pairs(fields, "params")?,
+        tags: read_pairs(fields, "tags")?,
+    };
+    Ok((run_id, batch))
 }
 
 /// What clients before MLflow 3 call when they have logged a model: it is noted in a tag of the run.

@@ -1,4 +1,6 @@
-//! Searching runs.
+//! Searching runs. `plan.rs` decides by which index a search goes.
+
+mod plan;
 
 use std::collections::HashSet;
 
@@ -44,23 +46,96 @@ pub fn runs(tx: &mut Tx<'_>, ctx: &Ctx, search: &RunSearch) -> Result<Page<Run>,
     let max_results = check::max_results(search.max_results)?;
     let offset = token::offset(search.page_token.as_deref())?;
     let ids = check::experiment_ids(&search.experiment_ids)?;
-    let mut sql = Sql::new();
-    sql.push(
-        "SELECT r.run_id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, r.artifact_uri,
-            r.lifecycle_stage FROM runs r WHERE r.workspace = ",
-    );
-    sql.bind(&ctx.workspace).push(" AND r.experiment_id IN ").bind_list(ids);
-    sql.push(" AND r.lifecycle_stage IN ").bind_list(term::texts(search.view.stages()));
-    for clause in term::parse(&search.filter)? {
-        sql.push(" AND ");
-        condition(&mut sql, &clause)?;
-    }
-    order(&mut sql, &search.order_by)?;
-    sql.push(" LIMIT ").bind(max_results + 1).push(" OFFSET ").bind(offset);
-    let rows = tx.query_built(&sql)?;
+    let mut experiments = ids;
+    experiments.sort_unstable();
+    experiments.dedup();
+    let ask = Ask {
+        workspace: &ctx.workspace,
+        experiments,
+        view: search.view,
+        clauses: term::parse(&search.filter)?,
+        orders: orders(&search.order_by)?,
+        limit: max_results + 1,
+        offset,
+    };
+    let rows = plan::rows(tx, &ask)?;
     let infos = rows.iter().map(run::read_info).collect::<Result<Vec<_>, Error>>()?;
     let page = token::page(infos, max_results, offset);
     Ok(Page { items: run::fill(tx, page.items)?, next_token: page.next_token })
+}
+
+/// A search that was read.
+struct Ask<'a> {
+    workspace: &'a str,
+    /// Each once.
+    experiments: Vec<i64>,
+    view: View,
+    clauses: Vec<Clause>,
+    orders: Vec<Order>,
+    limit: i64,
+    offset: i64,
+}
+
+/// One item of an ordering, its entity known.
+struct Order {
+    entity: Entity,
+    key: String,
+    ascending: bool,
+}
+
+/// Where a statement begins: at the runs, or at the latest points of one metric in one experiment, that are no NaN and pass `test`.
+#[derive(Clone, Copy)]
+enum Start<'a> {
+    Runs,
+    Metric { experiment: i64, key: &'a str, test: Option<&'a Clause> },
+}
+
+impl Start<'_> {
+    fn is_at(&self, wanted: &str) -> bool {
+        matches!(self, Self::Metric { key, .. } if *key == wanted)
+    }
+
+    fn tests(&self, clause: &Clause) -> bool {
+        matches!(self, Self::Metric { test: Some(test), .. } if std::ptr::eq(*test, clause))
+    }
+}
+
+fn statement(ask: &Ask<'_>, start: Start<'_>) -> Result<Sql, Error> {
+    let mut sql = Sql::new();
+    sql.push(
+        "SELECT r.run_id, r.experiment_id, r.name, r.user_id, r.status, r.start_ms, r.end_ms, r.artifact_uri,
+            r.lifecycle_stage FROM ",
+    );
+    match start {
+        Start::Runs => _ = sql.push("runs r WHERE "),
+        Start::Metric { experiment, key, test } => {
+            // For SQLite a cross join says which table comes first.
+            sql.push("metric_series d CROSS JOIN runs r WHERE r.run_id = d.run_id AND ");
+            points(&mut sql, experiment, key, test)?;
+            sql.push(" AND ");
+        }
+    }
+    sql.push("r.workspace = ").bind(ask.workspace);
+    sql.push(" AND r.experiment_id IN ").bind_list(ask.experiments.iter().copied());
+    sql.push(" AND r.lifecycle_stage IN ").bind_list(term::texts(ask.view.stages()));
+    for clause in ask.clauses.iter().filter(|clause| !start.tests(clause)) {
+        sql.push(" AND ");
+        condition(&mut sql, clause)?;
+    }
+    order(&mut sql, &ask.orders, start)?;
+    sql.push(" LIMIT ").bind(ask.limit).push(" OFFSET ").bind(ask.offset);
+    Ok(sql)
+}
+
+/// The latest points of one metric in one experiment, that are no NaN and pass a test.
+fn points(sql: &mut Sql, experiment: i64, key: &str, test: Option<&Clause>) -> Result<(), Error> {
+    sql.push("d.experiment_id = ").bind(experiment).push(" AND d.key = ").bind(key);
+    sql.push(" AND d.is_nan = ").bind(false);
+    if let Some((clause, value)) = test.and_then(|clause| Some((clause, clause.value.as_f64()?))) {
+        sql.push(" AND ");
+        term::compare(sql, "d.value", clause.op, value)?;
+    }
+    Ok(())
 }
 
 const ATTRIBUTES: &[(&str, &str)] = &[
@@ -158,10 +233,9 @@ fn dataset(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
     Ok(())
 }
 
-/// Absent values come last in both directions, and NaN just before them.
-fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
+fn orders(order_by: &[String]) -> Result<Vec<Order>, Error> {
     let mut seen = HashSet::new();
-    sql.push(" ORDER BY ");
+    let mut orders = Vec::with_capacity(order_by.len());
     for item in order_by {
         let order = term::parse_order(item)?;
         let entity = entity(order.entity.as_deref(), &order.key)?;
@@ -169,10 +243,23 @@ fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
         if !seen.insert((entity, if attribute { String::new() } else { order.key.clone() })) {
             return Err(Error::search(format!("`order_by` contains duplicate fields: {order_by:?}")));
         }
-        order_value(sql, entity, &order.key)?;
+        orders.push(Order { entity, key: order.key, ascending: order.ascending });
+    }
+    Ok(orders)
+}
+
+/// Absent values come last in both directions, and NaN just before them.
+fn order(sql: &mut Sql, orders: &[Order], start: Start<'_>) -> Result<(), Error> {
+    sql.push(" ORDER BY ");
+    for order in orders {
+        if order.entity == Entity::Metric && start.is_at(&order.key) {
+            sql.push("d.value");
+        } else {
+            order_value(sql, order.entity, &order.key)?;
+        }
         sql.push(if order.ascending { " ASC, " } else { " DESC, " });
     }
-    if !seen.contains(&(Entity::Attribute("r.start_ms"), String::new())) {
+    if !orders.iter().any(|order| order.entity == Entity::Attribute("r.start_ms")) {
         sql.push("r.start_ms DESC, ");
     }
     sql.push("r.run_id");
@@ -182,6 +269,11 @@ fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
 /// The rank of presence, then the value.
 fn order_value(sql: &mut Sql, entity: Entity, key: &str) -> Result<(), Error> {
     let value = match entity {
+        // The only one that may be absent; a rank before the others would keep them from their index.
+        Entity::Attribute(column) if column != "r.end_ms" => {
+            sql.push(column);
+            return Ok(());
+        }
         Entity::Attribute(column) => {
             sql.push("CASE WHEN ").push(column).push(" IS NULL THEN 1 ELSE 0 END, ").push(column);
             return Ok(());

@@ -74,6 +74,12 @@ pub(super) fn number(sql: &mut Sql, column: &'static str, op: Op, value: f64) ->
     Ok(())
 }
 
+/// `column op number` for a column of doubles.
+pub(super) fn compare(sql: &mut Sql, column: &'static str, op: Op, value: f64) -> Result<(), Error> {
+    sql.push(column).push(sign(op)?).bind(value);
+    Ok(())
+}
+
 /// A metric's value: NaN is unequal to everything and in no order with anything. `value` and `flag` are the columns.
 pub(super) fn metric(sql: &mut Sql, (value, flag): (&'static str, &'static str), clause: &Clause) -> Result<(), Error> {
     allow(clause.op, NUMERIC)?;

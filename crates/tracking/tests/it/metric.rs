@@ -2,6 +2,7 @@
 
 use db::Db;
 use testkit::on_both;
+use tracking::batch::{self, Batch};
 use tracking::metric::{self, Metric};
 use tracking::{MIGRATIONS, history};
 
@@ -138,6 +139,51 @@ async fn a_sample_takes_the_first_of_each_part_and_the_very_last() {
         let all = read(&db, move |tx, ctx| history::bulk(tx, ctx, &ids, "m", 1_000)).await.unwrap();
         assert_eq!(all.len(), 11);
         assert!(all.is_sorted_by_key(|point| (point.run_id.clone(), point.step)));
+    })
+    .await;
+}
+
+/// Points of one series that came in batches, one by one, twice and out of order are one history.
+#[tokio::test]
+async fn batches_and_single_points_are_one_history() {
+    on_both(MIGRATIONS, |db| async move {
+        let id = a_run(&db).await;
+        let batch = |steps: &[i64], value: f64| Batch {
+            metrics: steps.iter().map(|step| point(value, 1_000 - step, *step)).collect(),
+            ..Batch::default()
+        };
+        let up: Vec<i64> = (0..20).collect();
+        let down: Vec<i64> = (10..30).rev().collect();
+        for (steps, value) in [(&up, 1.0), (&down, 1.0), (&up, 1.0), (&up, f64::NAN), (&down, f64::INFINITY)] {
+            let (own, batch) = (id.clone(), batch(steps, value));
+            write(&db, move |tx, ctx| batch::log(tx, ctx, &own, batch)).await.unwrap();
+        }
+        log(&db, &id, point(1.0, 1_000 - 5, 5)).await.unwrap();
+        log(&db, &id, point(0.0, 1_000 - 5, 5)).await.unwrap();
+        log(&db, &id, point(-0.0, 1_000 - 5, 5)).await.unwrap();
+        let own = id.clone();
+        let whole = read(&db, move |tx, ctx| history::get(tx, ctx, &own, "m", None, None)).await.unwrap().items;
+        let mut expect = vec![(995, 5, 0.0)];
+        expect.extend((0..30).map(|step| (1_000 - step, step, 1.0)));
+        expect.extend((0..20).map(|step| (1_000 - step, step, f64::NAN)));
+        expect.extend((10..30).map(|step| (1_000 - step, step, f64::MAX)));
+        let order = |value: f64| if value.is_nan() { 0.0 } else { value };
+        expect.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(order(a.2).total_cmp(&order(b.2))));
+        let seen: Vec<(i64, i64, f64)> = whole.iter().map(|one| (one.timestamp_ms, one.step, one.value)).collect();
+        assert_eq!(format!("{seen:?}"), format!("{expect:?}"), "0 comes before NaN, which counts as 0");
+        let (mut pages, mut token) = (Vec::new(), None);
+        loop {
+            let (own, at) = (id.clone(), token.clone());
+            let get = move |tx: &mut db::Tx<'_>, ctx: &_| history::get(tx, ctx, &own, "m", Some(7), at.as_deref());
+            let page = read(&db, get).await.unwrap();
+            pages.extend(page.items);
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        assert_eq!(format!("{pages:?}"), format!("{whole:?}"));
+        assert_eq!(latest(&db, &id).await, (f64::MAX, 971, 29));
     })
     .await;
 }

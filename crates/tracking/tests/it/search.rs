@@ -239,3 +239,80 @@ async fn experiments_are_searched() {
     })
     .await;
 }
+
+/// A run of the test below: its number is its start; `m` repeats, is NaN or absent now and then; few have `rare`.
+fn many(number: i64) -> Vec<Metric> {
+    let metric = |key: &str, value: f64| Metric { key: key.to_owned(), value, ..Metric::default() };
+    let m = match number % 10 {
+        8 => None,
+        9 => Some(f64::NAN),
+        _ => Some((number % 97) as f64),
+    };
+    let rare = (number % 50 == 0).then(|| metric("rare", number as f64));
+    m.map(|value| metric("m", value)).into_iter().chain([metric("n", number as f64)]).chain(rare).collect()
+}
+
+/// Whatever index a search goes by, the order is the same: value, NaN, absent, then the newest.
+#[tokio::test]
+async fn many_runs_are_found_in_the_same_order_by_every_way() {
+    on_both(MIGRATIONS, |db| async move {
+        let start = |tx: &mut db::Tx<'_>, ctx: &kernel::ctx::Ctx| {
+            for number in 0..700 {
+                let name = number.to_string();
+                let new =
+                    NewRun { experiment_id: "0".to_owned(), run_name: name, start_ms: number, ..NewRun::default() };
+                let run = run::create(tx, ctx, new)?.info.run_id;
+                batch::log(tx, ctx, &run, Batch { metrics: many(number), ..Batch::default() })?;
+            }
+            Ok(())
+        };
+        write(&db, start).await.unwrap();
+        let value = |number: i64| many(number).iter().find(|metric| metric.key == "m").map(|metric| metric.value);
+        let rank = |number: &i64| value(*number).map_or(2, |value| i32::from(value.is_nan()));
+        let check = async |filter: &str, pass: &dyn Fn(i64) -> bool, order: &str, sign: f64| {
+            let mut expect: Vec<i64> = (0..700).filter(|number| pass(*number)).collect();
+            if order.is_empty() {
+                expect.reverse();
+            } else {
+                let key = |number: &i64| sign * value(*number).filter(|value| !value.is_nan()).unwrap_or(0.0);
+                expect.sort_by(|a, b| rank(a).cmp(&rank(b)).then(key(a).total_cmp(&key(b))).then(b.cmp(a)));
+            }
+            let (mut seen, mut token) = (Vec::new(), None);
+            loop {
+                let orders: &[&str] = if order.is_empty() { &[] } else { &[order] };
+                let search = RunSearch { max_results: 150, page_token: token, ..by(filter, orders) };
+                let page = read(&db, move |tx, ctx| search::runs(tx, ctx, &search)).await.unwrap();
+                seen.extend(page.items.iter().map(|run| run.info.run_name.parse::<i64>().unwrap()));
+                token = page.next_token;
+                if token.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expect, "{filter} {order}");
+        };
+        let less = |limit: f64| move |number: i64| value(number).is_some_and(|value| value < limit);
+        check("", &|_| true, "metrics.m ASC", 1.0).await;
+        check("", &|_| true, "metrics.m DESC", -1.0).await;
+        check("metrics.m < 90", &less(90.0), "metrics.m ASC", 1.0).await;
+        check("metrics.m < 90", &less(90.0), "metrics.m DESC", -1.0).await;
+        check("metrics.m < 90", &less(90.0), "", 1.0).await;
+        check("metrics.m < 3", &less(3.0), "metrics.m DESC", -1.0).await;
+        check(
+            "metrics.n >= 20 AND metrics.m != 5",
+            &|number| number >= 20 && value(number).is_some_and(|value| value != 5.0),
+            "metrics.m ASC",
+            1.0,
+        )
+        .await;
+        check("metrics.rare > 100", &|number| number > 100 && number % 50 == 0, "metrics.m DESC", -1.0).await;
+        check(
+            "metrics.n < 600 AND metrics.rare > 100",
+            &|number| number > 100 && number < 600 && number % 50 == 0,
+            "",
+            1.0,
+        )
+        .await;
+        check("metrics.none > 1", &|_| false, "metrics.m", 1.0).await;
+    })
+    .await;
+}
