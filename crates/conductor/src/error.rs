@@ -75,6 +75,22 @@ pub enum Error {
         /// What came back.
         answer: String,
     },
+    /// A webhook that refused for good.
+    #[error("webhook {url} answered {answer}")]
+    Undeliverable {
+        /// Where to.
+        url: String,
+        /// What came back.
+        answer: String,
+    },
+    /// A place that must not be called.
+    #[error("Invalid webhook URL '{url}': {reason}")]
+    Target {
+        /// Where to.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
     /// A job row that cannot be read back.
     #[error("job `{key}` cannot be read")]
     Job {
@@ -111,18 +127,24 @@ impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Missing { .. } | Self::NoFiles { .. } => Kind::NotFound,
-            Self::Path(_) => Kind::Invalid,
-            Self::Unproven(_) | Self::Tampered { .. } => Kind::Precondition,
+            Self::Path(_) | Self::Target { .. } => Kind::Invalid,
+            Self::Unproven(_) | Self::Tampered { .. } | Self::Undeliverable { .. } => Kind::Precondition,
             Self::Webhook { .. } => Kind::Unavailable,
             _ => self.inner().map_or(Kind::Internal, Classified::kind),
         }
     }
 
     fn field(&self) -> Option<&str> {
+        if matches!(self, Self::Target { .. }) {
+            return Some("url");
+        }
         self.inner().and_then(Classified::field)
     }
 
     fn hint(&self) -> Option<String> {
+        if matches!(self, Self::Target { .. }) {
+            return Some("name a public https address, or set `webhook_private` in the configuration".to_owned());
+        }
         self.inner().and_then(Classified::hint)
     }
 }

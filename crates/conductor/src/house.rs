@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use kernel::clock::Clock;
@@ -47,6 +48,7 @@ pub struct Rooms {
     pub logs_dir: Arc<Path>,
     base_url: OnceLock<String>,
     nudge: Notify,
+    private_targets: AtomicBool,
 }
 
 impl Deref for House {
@@ -61,8 +63,18 @@ impl House {
     /// Wires the parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { db, blob, log, fleet, clock, logs_dir } = parts;
-        let (base_url, nudge) = (OnceLock::new(), Notify::new());
-        Self(Arc::new(Rooms { db, blob, log, fleet, clock, logs_dir: logs_dir.into(), base_url, nudge }))
+        let (base_url, nudge, private_targets) = (OnceLock::new(), Notify::new(), AtomicBool::new(false));
+        Self(Arc::new(Rooms {
+            db,
+            blob,
+            log,
+            fleet,
+            clock,
+            logs_dir: logs_dir.into(),
+            base_url,
+            nudge,
+            private_targets,
+        }))
     }
 
     /// The context of one unit of work, now.
@@ -83,6 +95,16 @@ impl House {
     /// The address at which this process answers, as given to pipeline steps.
     pub fn base_url(&self) -> &str {
         self.base_url.get().map_or("http://127.0.0.1:5000", String::as_str)
+    }
+
+    /// Lets calls to where users say go to private addresses and over plain HTTP.
+    pub fn allow_private_targets(&self) {
+        self.private_targets.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether they may.
+    pub(crate) fn allows_private_targets(&self) -> bool {
+        self.private_targets.load(Ordering::Relaxed)
     }
 
     /// Wakes the parts of the conductor that wait for something to do.

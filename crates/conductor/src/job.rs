@@ -41,13 +41,15 @@ pub enum Kind {
     Evaluate,
     /// Bring a deployment to what its pointer says.
     Roll,
-    /// Call a webhook.
+    /// Call the webhook of a monitor.
     Webhook,
+    /// Call a webhook of the registry.
+    Announce,
 }
 
 impl Kind {
     /// All lanes.
-    pub const ALL: [Self; 4] = [Self::Admit, Self::Evaluate, Self::Roll, Self::Webhook];
+    pub const ALL: [Self; 5] = [Self::Admit, Self::Evaluate, Self::Roll, Self::Webhook, Self::Announce];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Evaluate => "evaluate",
             Self::Roll => "roll",
             Self::Webhook => "webhook",
+            Self::Announce => "announce",
         }
     }
 }
@@ -125,10 +128,12 @@ pub fn postpone(tx: &mut Tx<'_>, key: &str, run_at_us: i64, reason: &str) -> Res
     Ok(())
 }
 
-/// The keys of jobs that wait, without those of a lane that only talks to the outside.
+/// The keys of jobs that wait, without those of the lanes that only talk to the outside.
 pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
-    let rows =
-        tx.query("SELECT key FROM jobs WHERE state = 'queued' AND kind <> 'webhook' ORDER BY seq LIMIT 100", &[])?;
+    let rows = tx.query(
+        "SELECT key FROM jobs WHERE state = 'queued' AND kind NOT IN ('webhook', 'announce') ORDER BY seq LIMIT 100",
+        &[],
+    )?;
     Ok(rows.iter().map(|row| row.text("key")).collect::<Result<_, _>>()?)
 }
 

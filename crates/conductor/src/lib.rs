@@ -6,10 +6,12 @@
 //! once. The layers below know nothing of each other; they meet here.
 
 pub mod admission;
+pub mod announce;
 pub mod error;
 pub mod evaluation;
 pub mod house;
 pub mod job;
+pub mod outbound;
 pub mod reaction;
 pub mod rollout;
 pub mod schedule;

@@ -7,7 +7,7 @@ use db::{Tx, events};
 use kernel::ctx::Ctx;
 use kernel::event::{Event, kind};
 
-use crate::{Error, House, admission, evaluation, rollout, schedule, webhook};
+use crate::{Error, House, admission, announce, evaluation, rollout, schedule, webhook};
 
 /// One line of the table.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Reaction {
 }
 
 /// Everything that happens by itself, in the order of the loop.
-pub const TABLE: [Reaction; 7] = [
+pub const TABLE: [Reaction; 8] = [
     // A new version is opened and its training data profiled, before anything may depend on it.
     Reaction { name: "admit-version", on: &[kind::VERSION_REGISTERED], decide: admission::decide },
     // A version that has been opened is evaluated together with the champion.
@@ -44,6 +44,8 @@ pub const TABLE: [Reaction; 7] = [
     Reaction { name: "retrain-on-alert", on: &[kind::ALERT_FIRED], decide: schedule::on_alert },
     // An alert fired or is over: whoever asked is told.
     Reaction { name: "tell-webhooks", on: &[kind::ALERT_FIRED, kind::ALERT_RESOLVED], decide: webhook::decide },
+    // Something happened in the registry that a webhook waits for: it is called.
+    Reaction { name: "tell-registry-webhooks", on: &[kind::REGISTRY_ANNOUNCED], decide: announce::decide },
 ];
 
 /// Events looked at in one transaction.

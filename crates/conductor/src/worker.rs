@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kernel::task::{Shutdown, spawn};
 
-use crate::{Error, House, admission, evaluation, job, reaction, rollout, schedule, watch, webhook};
+use crate::{Error, House, admission, announce, evaluation, job, reaction, rollout, schedule, watch, webhook};
 
 /// How long a lane sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_secs(1);
@@ -78,6 +78,7 @@ async fn step(house: &House, kind: job::Kind) -> Result<bool, Error> {
         job::Kind::Evaluate => evaluation::work(house, &next).await,
         job::Kind::Roll => rollout::work(house, &next).await,
         job::Kind::Webhook => webhook::work(house, &next).await,
+        job::Kind::Announce => announce::work(house, &next).await,
     };
     if let Err(error) = done {
         give_up_or_postpone(house, kind, next, &error).await?;
@@ -105,7 +106,7 @@ async fn give_up_or_postpone(house: &House, kind: job::Kind, job: job::Job, erro
                 job::Kind::Admit => admission::give_up(tx, &ctx, &job, &reason)?,
                 job::Kind::Evaluate => evaluation::give_up(tx, &ctx, &job, &reason)?,
                 job::Kind::Roll => rollout::give_up(tx, &ctx, &job, &reason)?,
-                job::Kind::Webhook => {}
+                job::Kind::Webhook | job::Kind::Announce => {}
             }
             job::fail(tx, &ctx, &job.key, &reason)
         })

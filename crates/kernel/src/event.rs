@@ -41,6 +41,8 @@ pub mod kind {
     pub const VERSION_REGISTERED: &str = "version.registered";
     /// `{pointer, from, to, verdict_id, policy, reason}`; `pointer` is a stage name or `@alias`, `from`/`to` are versions or null.
     pub const POINTER_MOVED: &str = "pointer.moved";
+    /// `{topic, data}`: what a webhook of the registry waits for, in MLflow's shape; only written while one does.
+    pub const REGISTRY_ANNOUNCED: &str = "registry.announced";
     /// `{policy}`
     pub const POLICY_CHANGED: &str = "policy.changed";
     /// `{verdict_id, version, champion, pointer, summary}`

@@ -26,6 +26,9 @@ pub enum Error {
     /// No such alias.
     #[error("Registered model alias {0} not found.")]
     AliasNotFound(String),
+    /// No such webhook.
+    #[error("Webhook with ID {0} not found.")]
+    WebhookNotFound(String),
     /// No such verdict.
     #[error("verdict {0} does not exist")]
     VerdictNotFound(String),
@@ -72,7 +75,10 @@ impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Db(error) => error.kind(),
-            Self::ModelNotFound(_) | Self::VersionNotFound { .. } | Self::VerdictNotFound(_) => Kind::NotFound,
+            Self::ModelNotFound(_)
+            | Self::VersionNotFound { .. }
+            | Self::WebhookNotFound(_)
+            | Self::VerdictNotFound(_) => Kind::NotFound,
             Self::ModelExists(_) => Kind::AlreadyExists,
             Self::AliasNotFound(_) | Self::Invalid { .. } | Self::Filter(_) => Kind::Invalid,
             Self::VerdictDecided { .. } | Self::GateRefused { .. } => Kind::Precondition,

@@ -16,6 +16,7 @@ pub mod stage;
 pub mod tag;
 pub mod verdict;
 pub mod version;
+pub mod webhook;
 
 pub use error::Error;
 pub use schema::MIGRATIONS;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use db::{Row, Sql, Tx};
 use kernel::ctx::Ctx;
+use serde_json::json;
 
 pub use self::search::{Search, search};
 use crate::gate;
@@ -13,7 +14,7 @@ use crate::moves::{self, Holders, Move};
 use crate::pointer::Pointer;
 use crate::tag::{self, Tag};
 use crate::version::{self, Version};
-use crate::{Error, Result, name, policy};
+use crate::{Error, Result, name, policy, webhook};
 
 /// A registered model.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +68,9 @@ pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, tags: Vec<Tag>, descriptio
     for tag in &tags {
         tag::set_on_model(tx, ctx, &uid, tag)?;
     }
-    get(tx, ctx, name)
+    let made = get(tx, ctx, name)?;
+    webhook::of_model(tx, ctx, &made)?;
+    Ok(made)
 }
 
 /// A model by name.
@@ -145,14 +148,25 @@ fn vacate(tx: &mut Tx<'_>, ctx: &Ctx, model: &Locked, holders: &Holders, reason:
 pub fn set_tag(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, tag: &Tag) -> Result<()> {
     tag.check()?;
     let uid = uid(tx, ctx, name)?;
-    tag::set_on_model(tx, ctx, &uid, tag)
+    tag::set_on_model(tx, ctx, &uid, tag)?;
+    if webhook::is_prompt(tx, &uid)? {
+        let data = json!({ "name": name, "key": tag.key, "value": tag.value });
+        webhook::announce(tx, ctx, "prompt_tag.set", name, data)?;
+    }
+    Ok(())
 }
 
 /// Deletes a tag; one that is not there is fine.
 pub fn delete_tag(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, key: &str) -> Result<()> {
     tag::check_key(key)?;
     let uid = uid(tx, ctx, name)?;
-    tx.execute("DELETE FROM registered_model_tags WHERE model_uid = $1 AND key = $2", &[uid.into(), key.into()])?;
+    tx.execute(
+        "DELETE FROM registered_model_tags WHERE model_uid = $1 AND key = $2",
+        &[uid.as_str().into(), key.into()],
+    )?;
+    if webhook::is_prompt(tx, &uid)? {
+        webhook::announce(tx, ctx, "prompt_tag.deleted", name, json!({ "name": name, "key": key }))?;
+    }
     Ok(())
 }
 
@@ -169,7 +183,10 @@ pub fn set_alias(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, alias: &str, version: &
             &[ctx.workspace.as_str().into(), locked.uid.as_str().into(), alias.into(), number.into()],
         )?;
         Ok(())
-    })
+    })?;
+    let prompt = webhook::is_prompt(tx, &locked.uid)?;
+    let topic = if prompt { "prompt_alias.created" } else { "model_version_alias.created" };
+    webhook::announce(tx, ctx, topic, name, json!({ "name": name, "alias": alias, "version": version }))
 }
 
 /// Deletes an alias; one that is not there is fine.
@@ -182,7 +199,10 @@ pub fn delete_alias(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, alias: &str, reason:
             &[locked.uid.as_str().into(), alias.into()],
         )?;
         Ok(())
-    })
+    })?;
+    let prompt = webhook::is_prompt(tx, &locked.uid)?;
+    let topic = if prompt { "prompt_alias.deleted" } else { "model_version_alias.deleted" };
+    webhook::announce(tx, ctx, topic, name, json!({ "name": name, "alias": alias }))
 }
 
 /// The version that an alias names; `latest` is the newest version there is.

@@ -6,9 +6,10 @@
 use db::Migration;
 
 /// The migrations of this layer.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    id: "registry/0001-models",
-    sql: "
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { id: "registry/0001-models", sql: MODELS }, Migration { id: "registry/0002-webhooks", sql: WEBHOOKS }];
+
+const MODELS: &str = "
 CREATE TABLE registered_models (
     uid TEXT PRIMARY KEY,
     workspace TEXT NOT NULL,
@@ -104,5 +105,24 @@ CREATE TABLE verdicts (
     note TEXT
 );
 CREATE INDEX verdicts_subject ON verdicts (model_uid, version, pointer, created_us);
-",
-}];
+";
+
+const WEBHOOKS: &str = "
+CREATE TABLE registry_webhooks (
+    webhook_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    url TEXT NOT NULL,
+    secret TEXT,
+    active BOOLEAN NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL
+);
+CREATE TABLE registry_webhook_topics (
+    webhook_id TEXT NOT NULL REFERENCES registry_webhooks (webhook_id) ON DELETE CASCADE,
+    topic TEXT NOT NULL,
+    PRIMARY KEY (topic, webhook_id)
+);
+CREATE INDEX registry_webhook_topics_by_webhook ON registry_webhook_topics (webhook_id);
+";

@@ -14,7 +14,7 @@ use crate::model::{self, lock};
 use crate::pointer::PointerUri;
 use crate::stage::Stage;
 use crate::tag::{self, Tag};
-use crate::{Error, Result, gate, moves, name, pointer};
+use crate::{Error, Result, gate, moves, name, pointer, webhook};
 
 /// A version of a registered model.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,7 +131,9 @@ pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, new: NewVersion) -> Result<Version> {
             payload: json!({ "version": number.to_string(), "run_id": new.run_id, "source": new.source }),
         },
     )?;
-    load(tx, &new.name, &locked.uid, number)
+    let made = load(tx, &new.name, &locked.uid, number)?;
+    webhook::of_version(tx, ctx, &made)?;
+    Ok(made)
 }
 
 /// A source that names another version means that version's files.
@@ -245,7 +247,11 @@ pub fn set_tag(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, version: &str, tag: &Tag)
     let number = name::version(version)?;
     let uid = uid_of(tx, ctx, name, version)?;
     load(tx, name, &uid, number)?;
-    tag::set_on_version(tx, ctx, &uid, number, tag)
+    tag::set_on_version(tx, ctx, &uid, number, tag)?;
+    let prompt = webhook::is_prompt(tx, &uid)?;
+    let topic = if prompt { "prompt_version_tag.set" } else { "model_version_tag.set" };
+    let data = json!({ "name": name, "version": version, "key": tag.key, "value": tag.value });
+    webhook::announce(tx, ctx, topic, name, data)
 }
 
 /// Deletes a tag; one that is not there is fine.
@@ -256,9 +262,11 @@ pub fn delete_tag(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, version: &str, key: &s
     load(tx, name, &uid, number)?;
     tx.execute(
         "DELETE FROM model_version_tags WHERE model_uid = $1 AND version = $2 AND key = $3",
-        &[uid.into(), number.into(), key.into()],
+        &[uid.as_str().into(), number.into(), key.into()],
     )?;
-    Ok(())
+    let prompt = webhook::is_prompt(tx, &uid)?;
+    let topic = if prompt { "prompt_version_tag.deleted" } else { "model_version_tag.deleted" };
+    webhook::announce(tx, ctx, topic, name, json!({ "name": name, "version": version, "key": key }))
 }
 
 /// A registered version whose files are at a location, above it or below it: one that a change there would change.

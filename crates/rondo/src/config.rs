@@ -18,7 +18,7 @@ struct Setting {
 }
 
 /// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
-const SETTINGS: [Setting; 9] = [
+const SETTINGS: [Setting; 10] = [
     Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
     Setting {
         key: "data_dir",
@@ -57,6 +57,12 @@ const SETTINGS: [Setting; 9] = [
         variable: "RONDO_PIPELINE_SLOTS",
         default: "2",
         meaning: "pipeline steps that may run at once",
+    },
+    Setting {
+        key: "webhook_private",
+        variable: "RONDO_WEBHOOK_PRIVATE",
+        default: "false",
+        meaning: "whether webhooks of the registry may name private addresses and plain http",
     },
 ];
 
@@ -195,6 +201,10 @@ impl Config {
 
     pub(crate) fn pipeline_slots(&self) -> anyhow::Result<usize> {
         self.parsed("pipeline_slots", "a number of steps")
+    }
+
+    pub(crate) fn webhook_private(&self) -> anyhow::Result<bool> {
+        self.parsed("webhook_private", "true or false")
     }
 }
 

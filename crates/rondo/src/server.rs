@@ -33,6 +33,9 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let house = open(config, &data_dir).await?;
     house.set_base_url(format!("http://{address}"));
+    if config.webhook_private()? {
+        house.allow_private_targets();
+    }
     conductor::rollout::restore(&house).await?;
     let (stopper, shutdown) = kernel::task::shutdown();
     let executor = start(config, &data_dir, &house, &shutdown)?;

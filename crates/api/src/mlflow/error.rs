@@ -108,6 +108,12 @@ impl From<registry::Error> for Error {
     }
 }
 
+impl From<conductor::Error> for Error {
+    fn from(error: conductor::Error) -> Self {
+        Self::of(&error)
+    }
+}
+
 impl From<blob::Error> for Error {
     fn from(error: blob::Error) -> Self {
         Self::of(&error)

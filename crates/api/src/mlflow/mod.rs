@@ -14,6 +14,7 @@ mod run;
 mod server;
 mod shape;
 mod source;
+mod webhook;
 mod wire;
 
 use conductor::House;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Routes {
         .merge(registered_model::routes())
         .merge(run::routes())
         .merge(server::routes())
+        .merge(webhook::routes())
         .body_limit(MAX_BODY);
     let rooted = Routes::new().merge(artifact::root_routes()).merge(server::root_routes());
     PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()))

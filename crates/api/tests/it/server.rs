@@ -22,15 +22,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that does only what it is asked.
     pub(crate) async fn start() -> Self {
-        Self::build(false).await
+        Self::build(false, false).await
     }
 
     /// Starts one whose loop turns: reactions, jobs, monitors and pipelines.
     pub(crate) async fn turning() -> Self {
-        Self::build(true).await
+        Self::build(true, false).await
     }
 
-    async fn build(turns: bool) -> Self {
+    /// Starts one whose loop turns and which may call this machine.
+    pub(crate) async fn calling_home() -> Self {
+        Self::build(true, true).await
+    }
+
+    async fn build(turns: bool, calls_home: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let clock = Clock::system();
@@ -41,6 +46,9 @@ impl Server {
         let log = telemetry::Log::open(&path("log"), blob.clone(), clock.clone(), options).unwrap();
         let fleet = serving::Fleet::new(log.clone(), clock.clone(), serving::Options::default());
         let house = House::new(Parts { db, blob, log, fleet, clock, logs_dir: path("pipelines") });
+        if calls_home {
+            house.allow_private_targets();
+        }
         let (stopper, shutdown) = kernel::task::shutdown();
         if turns {
             conductor::worker::start(&house, &shutdown);

@@ -6,6 +6,7 @@ mod model;
 mod search;
 mod verdict;
 mod version;
+mod webhook;
 
 use db::{Db, Tx};
 use kernel::clock::{Clock, DAY_US};

@@ -75,6 +75,12 @@ const REGISTRY: &str = "
     GET model-versions/get-download-uri
     POST model-versions/set-tag
     DELETE model-versions/delete-tag
+    POST webhooks
+    GET webhooks
+    GET webhooks/w-1
+    PATCH webhooks/w-1
+    DELETE webhooks/w-1
+    POST webhooks/w-1/test
 ";
 
 /// Beside them. Multipart transfer is refused in words that make clients send the file in one piece.

@@ -9,6 +9,7 @@ mod metric;
 mod model_version;
 mod registered_model;
 mod run;
+mod webhook;
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -42,7 +42,7 @@ async fn the_loop_says_what_is_left_and_comes_to_rest() {
     assert_eq!(get(&still, "/loop").await, (200, json!({"idle": true, "pending": []})));
     put(&still, "/deployments/late", json!({"pointer": "models:/late/Production"})).await;
     let (_, left) = get(&still, "/loop").await;
-    assert_eq!((&left["idle"], left["pending"].as_array().unwrap().len()), (&json!(false), 7), "{left}");
+    assert_eq!((&left["idle"], left["pending"].as_array().unwrap().len()), (&json!(false), 8), "{left}");
     assert_eq!(left["pending"][0], "admit-version has 1 events to look at");
 
     let turning = Server::turning().await;
