@@ -15,6 +15,14 @@ pub enum Error {
     /// The URL of a store that this build cannot open.
     #[error("no store for the scheme \"{0}://\" is built in")]
     Scheme(String),
+    /// The URL of a store is not one.
+    #[error("\"{url}\" does not name an object store: {reason}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No file of that name.
     #[error("no such file: \"{0}\"")]
     NotFound(String),
@@ -112,12 +120,12 @@ impl Error {
 impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Path(_) | Self::Scheme(_) | Self::Collision(_) | Self::Outside(_) => Kind::Invalid,
+            Self::Path(_) | Self::Scheme(_) | Self::Url { .. } | Self::Collision(_) | Self::Outside(_) => Kind::Invalid,
             Self::Range { .. } | Self::Upload { .. } => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
             Self::TooLarge { .. } => Kind::TooLarge,
-            Self::Full { .. } => Kind::Unavailable,
-            Self::Io { .. } | Self::Store { .. } => Kind::Internal,
+            Self::Full { .. } | Self::Store { .. } => Kind::Unavailable,
+            Self::Io { .. } => Kind::Internal,
         }
     }
 
@@ -128,7 +136,11 @@ impl Classified for Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Full { .. } => Some("free some space in the data directory and try again".to_owned()),
-            Self::Scheme(_) => Some("use a directory".to_owned()),
+            Self::Scheme(_) => Some("use a directory or s3://BUCKET/PREFIX".to_owned()),
+            Self::Url { .. } => Some("write s3://BUCKET/PREFIX; AWS_ENDPOINT_URL, AWS_REGION and the AWS_* keys say where".to_owned()),
+            Self::Store { .. } => {
+                Some("see that the bucket exists and that AWS_ENDPOINT_URL and the AWS_* keys are right, then try again".to_owned())
+            }
             _ => None,
         }
     }

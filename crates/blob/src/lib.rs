@@ -3,19 +3,23 @@
 //! A [`Blob`] is one store of files named by [`SafePath`]s, in a directory of this machine or in an object store. Nothing here
 //! knows what the files mean; and no other crate turns text of a user into a file name, or names `object_store`.
 
+mod claim;
 mod error;
 mod local;
 mod path;
 mod remote;
+mod s3;
 
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
 
+pub use crate::claim::Claim;
 pub use crate::error::Error;
 pub use crate::path::{PathError, SafePath, artifact_path};
 
@@ -55,9 +59,19 @@ enum Store {
 }
 
 impl Blob {
-    /// Opens a directory (made if missing), written as a path or as a `file://` URL.
+    /// Opens a directory (made if missing), written as a path or as a `file://` URL; or the S3-compatible store behind
+    /// `s3://BUCKET/PREFIX`, with the endpoint, region and credentials of the `AWS_*` variables. Nothing is sent to it yet.
     pub fn open(url_or_dir: &str) -> Result<Self, Error> {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self::open_with(url_or_dir, std::env::vars_os().filter_map(text))
+    }
+
+    /// The same with these settings in place of the variables.
+    pub fn open_with(url_or_dir: &str, settings: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
         let dir = match url_or_dir.split_once("://") {
+            Some(("s3", _)) => return Ok(Self { store: Store::Remote(remote::Remote::s3(url_or_dir, settings)?) }),
             Some(("file", dir)) => dir,
             Some((scheme, _)) => return Err(Error::Scheme(scheme.to_owned())),
             None => url_or_dir,
@@ -106,6 +120,15 @@ impl Blob {
         match &self.store {
             Store::Local(local) => local.get(path, range).await,
             Store::Remote(remote) => remote.get(path, range).await,
+        }
+    }
+
+    /// A link by which anyone may download the file from the store itself for this long; `None` if the store has no such links. It
+    /// says nothing of whether the file exists.
+    pub async fn presigned(&self, path: &SafePath, time: Duration) -> Result<Option<String>, Error> {
+        match &self.store {
+            Store::Local(_) => Ok(None),
+            Store::Remote(remote) => remote.presigned(path, time).await,
         }
     }
 

@@ -1,4 +1,4 @@
-//! One behaviour of files, in a directory and in an object store.
+//! One behaviour of files, in a directory, in memory and on an S3 server.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -11,6 +11,9 @@ use futures_util::{StreamExt as _, stream};
 use kernel::error::{Classified as _, Kind};
 use rondo_blob::{Blob, Entry, Error, SafePath};
 use tempfile::TempDir;
+use testkit::S3;
+
+mod s3;
 
 fn path(text: &str) -> SafePath {
     SafePath::parse(text).unwrap()
@@ -22,10 +25,19 @@ fn on_disk() -> (TempDir, Blob) {
     (dir, blob)
 }
 
-/// Each store, with the directory that must live as long.
-fn stores() -> Vec<(Option<TempDir>, Blob)> {
+/// What must live as long as a store.
+enum Kept {
+    Dir(TempDir),
+    Server(#[expect(dead_code, reason = "stops when dropped")] S3),
+    Nothing,
+}
+
+/// Each kind of store.
+async fn stores() -> Vec<(Kept, Blob)> {
     let (dir, local) = on_disk();
-    vec![(Some(dir), local), (None, Blob::memory())]
+    let server = S3::start().await.unwrap();
+    let remote = Blob::open_with(&server.url("a/prefix"), server.settings()).unwrap();
+    vec![(Kept::Dir(dir), local), (Kept::Nothing, Blob::memory()), (Kept::Server(server), remote)]
 }
 
 async fn put(blob: &Blob, name: &str, text: &str) {
@@ -54,7 +66,7 @@ fn seen(dir: &TempDir) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn what_is_put_is_got_and_listed() {
-    for (_dir, blob) in stores() {
+    for (_kept, blob) in stores().await {
         put(&blob, "artifacts/0/run/model/MLmodel", "flavor").await;
         put(&blob, "artifacts/0/run/model/data/model.pkl", "12345678").await;
         put(&blob, "artifacts/0/run/a?b c%;ü.txt", "").await;
@@ -79,7 +91,7 @@ async fn what_is_put_is_got_and_listed() {
 
 #[tokio::test]
 async fn a_deletion_takes_emptied_directories_along_and_is_idempotent() {
-    for (dir, blob) in stores() {
+    for (dir, blob) in stores().await {
         put(&blob, "a/b/c/one", "1").await;
         put(&blob, "a/b/two", "2").await;
         put(&blob, "ab/three", "3").await;
@@ -90,7 +102,7 @@ async fn a_deletion_takes_emptied_directories_along_and_is_idempotent() {
         blob.delete_all("a").await.unwrap();
         assert_eq!(names(&blob.list("").await.unwrap()), ["ab/"]);
         assert!(blob.delete_all("").await.is_err(), "the root stays");
-        if let Some(dir) = dir {
+        if let Kept::Dir(dir) = dir {
             assert_eq!(Vec::from_iter(seen(&dir)), [".incoming", "ab", "ab/three"]);
         }
     }
@@ -98,7 +110,7 @@ async fn a_deletion_takes_emptied_directories_along_and_is_idempotent() {
 
 #[tokio::test]
 async fn ranges_are_cut_at_the_end_and_refused_behind_it() {
-    for (_dir, blob) in stores() {
+    for (_kept, blob) in stores().await {
         put(&blob, "f", "0123456789").await;
         put(&blob, "empty", "").await;
         let read = async |range| {
@@ -120,7 +132,7 @@ async fn ranges_are_cut_at_the_end_and_refused_behind_it() {
 #[tokio::test]
 async fn a_large_file_goes_through_in_chunks() {
     let chunk = Bytes::from(vec![7_u8; 300_000]);
-    for (_dir, blob) in stores() {
+    for (_kept, blob) in stores().await {
         let upload = stream::iter((0..40).map(|_| Ok(chunk.clone())));
         assert_eq!(blob.put_stream(&path("big"), upload, None).await.unwrap(), 12_000_000);
         let (_, mut stream) = blob.get_stream(&path("big"), Some(1..11_999_999)).await.unwrap();
@@ -136,7 +148,7 @@ async fn a_large_file_goes_through_in_chunks() {
 
 #[tokio::test]
 async fn an_upload_that_fails_or_is_too_large_leaves_nothing() {
-    for (dir, blob) in stores() {
+    for (dir, blob) in stores().await {
         put(&blob, "x/kept", "old").await;
         let broken = || stream::iter([Ok(Bytes::from("half")), Err(io::ErrorKind::ConnectionReset.into())]);
         for name in ["x/kept", "x/new", "y/new"] {
@@ -148,7 +160,7 @@ async fn an_upload_that_fails_or_is_too_large_leaves_nothing() {
         }
         assert_eq!(blob.get(&path("x/kept")).await.unwrap(), "old");
         assert_eq!(names(&blob.list_all("").await.unwrap()), ["x/kept"]);
-        if let Some(dir) = dir {
+        if let Kept::Dir(dir) = dir {
             assert_eq!(Vec::from_iter(seen(&dir)), [".incoming", "x", "x/kept"]);
         }
     }
@@ -253,7 +265,13 @@ async fn writers_of_one_file_and_deletions_around_them_never_mix() {
 }
 
 #[test]
-fn a_scheme_that_is_not_built_in_is_named() {
-    let error = Blob::open("s3://bucket/x").unwrap_err();
-    assert_eq!(error.to_string(), "no store for the scheme \"s3://\" is built in");
+fn what_is_no_store_is_named() {
+    let check = |url: &str, expect: &str| {
+        let error = Blob::open_with(url, []).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.kind()), (expect, Kind::Invalid));
+        assert!(error.hint().unwrap().contains("s3://BUCKET/PREFIX"));
+    };
+    check("gs://bucket/x", "no store for the scheme \"gs://\" is built in");
+    check("s3://", "\"s3://\" does not name an object store: \"\" is not the name of a bucket");
+    check("s3://Bu cket/x", "\"s3://Bu cket/x\" does not name an object store: \"Bu cket\" is not the name of a bucket");
 }
