@@ -137,10 +137,13 @@ impl Classified for Error {
         match self {
             Self::Full { .. } => Some("free some space in the data directory and try again".to_owned()),
             Self::Scheme(_) => Some("use a directory or s3://BUCKET/PREFIX".to_owned()),
-            Self::Url { .. } => Some("write s3://BUCKET/PREFIX; AWS_ENDPOINT_URL, AWS_REGION and the AWS_* keys say where".to_owned()),
-            Self::Store { .. } => {
-                Some("see that the bucket exists and that AWS_ENDPOINT_URL and the AWS_* keys are right, then try again".to_owned())
+            Self::Url { .. } => {
+                Some("write s3://BUCKET/PREFIX; AWS_ENDPOINT_URL, AWS_REGION and the AWS_* keys say where".to_owned())
             }
+            Self::Store { .. } => Some(
+                "see that the bucket exists and that AWS_ENDPOINT_URL and the AWS_* keys are right, then try again"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

@@ -132,6 +132,11 @@ impl Blob {
         }
     }
 
+    /// Whether [`Blob::presigned`] makes links.
+    pub fn signs(&self) -> bool {
+        matches!(&self.store, Store::Remote(remote) if remote.signs())
+    }
+
     /// What is known of a file; `None` if there is none (a directory is not one).
     pub async fn head(&self, path: &SafePath) -> Result<Option<Meta>, Error> {
         match &self.store {

@@ -12,8 +12,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::Signer as _;
 use object_store::{
-    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode,
-    WriteMultipart,
+    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, WriteMultipart,
 };
 
 use crate::{ByteStream, Entry, Error, Meta, SafePath, clip, s3};
@@ -135,8 +134,11 @@ impl Remote {
 
     pub(crate) async fn list(&self, dir: Option<SafePath>) -> Result<Vec<Entry>, Error> {
         let prefix = dir.as_ref().map(object).transpose()?;
-        let listed =
-            self.store.list_with_delimiter(prefix.as_ref()).await.map_err(|source| failed_list(dir.as_ref(), source))?;
+        let listed = self
+            .store
+            .list_with_delimiter(prefix.as_ref())
+            .await
+            .map_err(|source| failed_list(dir.as_ref(), source))?;
         let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
         let dirs = listed.common_prefixes.iter().map(|path| Entry { name: name(path), is_dir: true, size: 0 });
         let files =
@@ -175,6 +177,10 @@ impl Remote {
             }
         }
         if self.head(&dir).await?.is_some() { self.delete(&dir).await } else { Ok(()) }
+    }
+
+    pub(crate) fn signs(&self) -> bool {
+        self.signer.is_some()
     }
 
     pub(crate) async fn presigned(&self, path: &SafePath, time: Duration) -> Result<Option<String>, Error> {

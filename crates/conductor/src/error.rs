@@ -100,6 +100,14 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The object store belongs to another installation.
+    #[error("the object store belongs to installation {owner}, and this database is installation {id}")]
+    ForeignStore {
+        /// Whose it is.
+        owner: String,
+        /// Who wanted it.
+        id: String,
+    },
     /// A worker thread that died.
     #[error("a worker thread died")]
     Worker(#[from] tokio::task::JoinError),
@@ -128,7 +136,9 @@ impl Classified for Error {
         match self {
             Self::Missing { .. } | Self::NoFiles { .. } => Kind::NotFound,
             Self::Path(_) | Self::Target { .. } => Kind::Invalid,
-            Self::Unproven(_) | Self::Tampered { .. } | Self::Undeliverable { .. } => Kind::Precondition,
+            Self::Unproven(_) | Self::Tampered { .. } | Self::Undeliverable { .. } | Self::ForeignStore { .. } => {
+                Kind::Precondition
+            }
             Self::Webhook { .. } => Kind::Unavailable,
             _ => self.inner().map_or(Kind::Internal, Classified::kind),
         }
@@ -142,9 +152,15 @@ impl Classified for Error {
     }
 
     fn hint(&self) -> Option<String> {
-        if matches!(self, Self::Target { .. }) {
-            return Some("name a public https address, or set `webhook_private` in the configuration".to_owned());
+        match self {
+            Self::Target { .. } => {
+                Some("name a public https address, or set `webhook_private` in the configuration".to_owned())
+            }
+            Self::ForeignStore { .. } => Some(
+                "use a folder or prefix of its own; if the files do belong to this database, delete the file `rondo-owner` there"
+                    .to_owned(),
+            ),
+            _ => self.inner().and_then(Classified::hint),
         }
-        self.inner().and_then(Classified::hint)
     }
 }

@@ -10,6 +10,7 @@ pub mod announce;
 pub mod error;
 pub mod evaluation;
 pub mod house;
+pub mod installation;
 pub mod job;
 pub mod outbound;
 pub mod reaction;
@@ -25,11 +26,12 @@ pub use error::Error;
 pub use house::{House, Parts};
 
 /// The tables of every layer, in the order in which they are made.
-pub const TABLES: [&[db::Migration]; 6] = [
+pub const TABLES: [&[db::Migration]; 7] = [
     tracking::MIGRATIONS,
     registry::MIGRATIONS,
     serving::deployment::MIGRATIONS,
     monitoring::MIGRATIONS,
     pipelines::MIGRATIONS,
     job::MIGRATIONS,
+    installation::MIGRATIONS,
 ];

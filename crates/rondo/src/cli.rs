@@ -74,6 +74,9 @@ pub(crate) struct Up {
     /// Database URL [default: SQLite in the data folder]
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
+    /// Where artifacts are kept, a folder or s3://BUCKET/PREFIX [default: the data folder]
+    #[arg(long, value_name = "URL")]
+    pub(crate) artifacts: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -33,6 +33,12 @@ const SETTINGS: [Setting; 10] = [
         meaning: "database URL, sqlite:PATH or postgres://...; empty is SQLite in the data folder",
     },
     Setting {
+        key: "artifacts",
+        variable: "RONDO_ARTIFACTS",
+        default: "",
+        meaning: "where artifacts are kept, a folder or s3://BUCKET/PREFIX; empty is the data folder",
+    },
+    Setting {
         key: "server",
         variable: "RONDO_SERVER",
         default: "http://127.0.0.1:5000",
@@ -173,6 +179,11 @@ impl Config {
             "" => format!("sqlite:{}", self.data_dir().join("rondo.db").display()),
             url => url.to_owned(),
         }
+    }
+
+    /// The folder or URL of the artifacts, if they are not in the data folder.
+    pub(crate) fn artifacts(&self) -> Option<&str> {
+        Some(self.get("artifacts")).filter(|url| !url.is_empty())
     }
 
     pub(crate) fn server(&self) -> &str {

@@ -53,10 +53,12 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
 
 async fn open(config: &Config, data_dir: &Path) -> anyhow::Result<House> {
     let clock = Clock::system();
-    let blob = blob::Blob::open(&data_dir.join("objects").to_string_lossy())?;
+    let own = blob::Blob::open(&data_dir.join("objects").to_string_lossy())?;
+    let blob = config.artifacts().map_or_else(|| Ok(own.clone()), blob::Blob::open)?;
     let db = db::Db::open(&config.database(), &conductor::TABLES).await?;
-    let log =
-        telemetry::Log::open(&data_dir.join("telemetry"), blob.clone(), clock.clone(), telemetry::Options::default())?;
+    conductor::installation::claim(&db, &clock, &blob).await?;
+    // The prediction log is this server's own, wherever the artifacts are.
+    let log = telemetry::Log::open(&data_dir.join("telemetry"), own, clock.clone(), telemetry::Options::default())?;
     let threads = config.predict_threads()?;
     let options = serving::Options { workers: threads, ..serving::Options::default() };
     let fleet = serving::Fleet::new(log.clone(), clock.clone(), options);

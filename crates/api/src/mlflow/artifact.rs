@@ -1,6 +1,8 @@
 //! Artifacts: bytes up and down, listings, deletion. Everything streams; no size is held in memory.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use access::Permission::{Edit, View};
 use axum::body::Body as Stream;
@@ -47,7 +49,7 @@ pub(crate) fn root_routes() -> Routes {
         .route("/mpu/create/{*path}", post(Edit, no_multipart_upload))
         .route("/mpu/complete/{*path}", post(Edit, no_multipart_upload))
         .route("/mpu/abort/{*path}", post(Edit, no_multipart_upload))
-        .route("/presigned/{*path}", get(View, no_multipart_download));
+        .route("/presigned/{*path}", get(View, presigned));
     let pages = Routes::new()
         .route("/get-artifact", get(View, file_of_run))
         .route("/model-versions/get-artifact", get(View, file_of_version));
@@ -297,8 +299,25 @@ async fn no_multipart_upload() -> Error {
     Error::not_implemented("Multipart upload is not supported for the current artifact repository")
 }
 
-async fn no_multipart_download() -> Error {
-    Error::not_implemented("Multipart download is not supported for the current artifact repository")
+/// How long a link may be used, as in MLflow.
+const LINK_TIME: Duration = Duration::from_mins(5);
+
+#[derive(Debug, Serialize)]
+struct PresignedAnswer {
+    url: String,
+    headers: BTreeMap<String, String>,
+    file_size: u64,
+}
+
+/// A link by which the client fetches the file from the object store itself.
+async fn presigned(State(house): State<House>, Path(path): Path<String>) -> Answer {
+    let file = proxied(&path)?;
+    let Some(url) = house.blob.presigned(&file, LINK_TIME).await? else {
+        return Err(Error::not_implemented("Multipart download is not supported for the current artifact repository"));
+    };
+    let found = house.blob.head(&file).await?;
+    let file_size = found.ok_or_else(|| Error::not_found(format!("No such artifact: '{path}'")))?.size;
+    answer(PresignedAnswer { url, headers: BTreeMap::new(), file_size })
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! What the server says about itself. Clients read the version to decide what they may ask for.
 
 use access::Permission::{Public, View};
+use axum::extract::State;
 use axum::http::HeaderName;
 use axum::response::IntoResponse;
+use conductor::House;
 use serde_json::json;
 
 use super::{Answer, Routes, answer};
@@ -29,13 +31,13 @@ async fn health() -> &'static str {
 }
 
 /// Clients turn features off that are false here.
-async fn server_info() -> Answer {
+async fn server_info(State(house): State<House>) -> Answer {
     answer(json!({
         "store_type": "SqlStore",
         "workspaces_enabled": false,
         "trace_archival_enabled": false,
         "multipart_uploads_enabled": false,
-        "multipart_downloads_enabled": false,
+        "multipart_downloads_enabled": house.blob.signs(),
         "artifact_serving_enabled": true,
         "artifacts_presigned_only": false,
         "presigned_upload_run_id_supported": false,

@@ -22,28 +22,34 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that does only what it is asked.
     pub(crate) async fn start() -> Self {
-        Self::build(false, false).await
+        Self::build(false, false, None).await
+    }
+
+    /// Starts one that does only what it is asked, with its artifacts elsewhere.
+    pub(crate) async fn with_artifacts(blob: blob::Blob) -> Self {
+        Self::build(false, false, Some(blob)).await
     }
 
     /// Starts one whose loop turns: reactions, jobs, monitors and pipelines.
     pub(crate) async fn turning() -> Self {
-        Self::build(true, false).await
+        Self::build(true, false, None).await
     }
 
     /// Starts one whose loop turns and which may call this machine.
     pub(crate) async fn calling_home() -> Self {
-        Self::build(true, true).await
+        Self::build(true, true, None).await
     }
 
-    async fn build(turns: bool, calls_home: bool) -> Self {
+    async fn build(turns: bool, calls_home: bool, artifacts: Option<blob::Blob>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let clock = Clock::system();
-        let blob = blob::Blob::open(&path("objects").to_string_lossy()).unwrap();
+        let own = blob::Blob::open(&path("objects").to_string_lossy()).unwrap();
+        let blob = artifacts.unwrap_or_else(|| own.clone());
         let url = format!("sqlite:{}", path("rondo.db").display());
         let db = db::Db::open(&url, &conductor::TABLES).await.unwrap();
         let options = telemetry::Options::default();
-        let log = telemetry::Log::open(&path("log"), blob.clone(), clock.clone(), options).unwrap();
+        let log = telemetry::Log::open(&path("log"), own, clock.clone(), options).unwrap();
         let fleet = serving::Fleet::new(log.clone(), clock.clone(), serving::Options::default());
         let house = House::new(Parts { db, blob, log, fleet, clock, logs_dir: path("pipelines") });
         if calls_home {

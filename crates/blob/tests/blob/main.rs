@@ -273,5 +273,8 @@ fn what_is_no_store_is_named() {
     };
     check("gs://bucket/x", "no store for the scheme \"gs://\" is built in");
     check("s3://", "\"s3://\" does not name an object store: \"\" is not the name of a bucket");
-    check("s3://Bu cket/x", "\"s3://Bu cket/x\" does not name an object store: \"Bu cket\" is not the name of a bucket");
+    check(
+        "s3://Bu cket/x",
+        "\"s3://Bu cket/x\" does not name an object store: \"Bu cket\" is not the name of a bucket",
+    );
 }

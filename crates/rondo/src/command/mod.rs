@@ -67,6 +67,7 @@ fn load(global: &Global, up: &Up) -> anyhow::Result<Config> {
         ("listen", up.listen.clone()),
         ("data_dir", data_dir),
         ("database", up.database.clone()),
+        ("artifacts", up.artifacts.clone()),
         ("server", global.server.clone()),
     ];
     Config::load(global.config.as_deref(), &flags)

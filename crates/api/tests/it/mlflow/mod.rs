@@ -9,6 +9,7 @@ mod metric;
 mod model_version;
 mod registered_model;
 mod run;
+mod s3;
 mod webhook;
 
 use reqwest::Method;
