@@ -62,14 +62,12 @@ impl Remote {
         let mut stream = pin!(stream);
         let mut first = BytesMut::new();
         while first.len() < PART {
-            match stream.next().await {
-                Some(chunk) => first.extend_from_slice(&chunk?),
-                None => {
-                    let size = first.len() as u64;
-                    self.store.put(&object(path)?, first.freeze().into()).await.map_err(failed)?;
-                    return Ok(size);
-                }
-            }
+            let Some(chunk) = stream.next().await else {
+                let size = first.len() as u64;
+                self.store.put(&object(path)?, first.freeze().into()).await.map_err(failed)?;
+                return Ok(size);
+            };
+            first.extend_from_slice(&chunk?);
         }
         let upload = self.store.put_multipart(&object(path)?).await.map_err(failed)?;
         let mut parts = Parts::new(upload);

@@ -46,6 +46,12 @@ pub enum Error {
         /// The migrations that this program does not know.
         unknown: String,
     },
+    /// One database cannot become a copy of another; nothing of it was kept.
+    #[error("the database cannot be copied: {reason}")]
+    Copy {
+        /// What is in the way.
+        reason: String,
+    },
     /// A migration failed; nothing of it remains.
     #[error("migration {id} failed: {reason}")]
     Migration {
@@ -179,7 +185,7 @@ impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Open { .. } | Self::Closed => Kind::Unavailable,
-            Self::Newer { .. } => Kind::Precondition,
+            Self::Newer { .. } | Self::Copy { .. } => Kind::Precondition,
             Self::NulInText => Kind::Invalid,
             Self::Overloaded { .. } => Kind::Overloaded,
             Self::Statement { failure, .. } | Self::Commit { failure, .. } => match failure {

@@ -7,12 +7,14 @@
 //! - [`Db`] opens a database and runs units of work;
 //! - [`Tx`] runs statements: `&'static str` with `$1` placeholders, or an [`Sql`] put together from static fragments;
 //! - [`Value`] is what goes in, [`Row`] what comes out;
-//! - [`events`] is the outbox and the audit trail.
+//! - [`events`] is the outbox and the audit trail;
+//! - [`copy`] moves everything from one database into an empty one.
 //!
 //! Both engines keep the same promises, so that a rule tested on one holds on the other: `LIKE` minds the case, texts sort by
 //! their bytes (PostgreSQL: in a database created with the `C` collation), text holds no NUL, and a statement that failed dooms
 //! its unit of work. Here is no SQL of any layer except the tables that the outbox needs.
 
+pub mod copy;
 mod database;
 mod engine;
 mod error;

@@ -9,6 +9,7 @@ use crate::Value;
 #[derive(Clone, Debug)]
 enum Piece {
     Text(&'static str),
+    Name(String),
     Bind(Value),
 }
 
@@ -34,6 +35,12 @@ impl Sql {
     /// Adds static text.
     pub fn push(&mut self, fragment: &'static str) -> &mut Self {
         self.pieces.push(Piece::Text(fragment));
+        self
+    }
+
+    /// Adds the name of a table or column that the database itself told us.
+    pub(crate) fn name(&mut self, name: &str) -> &mut Self {
+        self.pieces.push(Piece::Name(format!("\"{}\"", name.replace('"', "\"\""))));
         self
     }
 
@@ -72,6 +79,7 @@ impl Sql {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(fragment) => text.push_str(fragment),
+                Piece::Name(name) => text.push_str(name),
                 Piece::Bind(_) => {
                     bound += 1;
                     // Writing to a String cannot fail.
@@ -86,7 +94,7 @@ impl Sql {
     pub(crate) fn values(&self) -> Vec<Value> {
         let bound = self.pieces.iter().filter_map(|piece| match piece {
             Piece::Bind(value) => Some(value.clone()),
-            Piece::Text(_) => None,
+            Piece::Text(_) | Piece::Name(_) => None,
         });
         bound.collect()
     }
