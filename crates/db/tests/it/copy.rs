@@ -1,4 +1,5 @@
 //! A whole database copied to the other engine and back.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use rondo_db::{Db, Engine, Error, Migration, copy};
 use testkit::TestDb;
