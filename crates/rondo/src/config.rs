@@ -18,7 +18,7 @@ struct Setting {
 }
 
 /// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
-const SETTINGS: [Setting; 10] = [
+const SETTINGS: [Setting; 11] = [
     Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
     Setting {
         key: "data_dir",
