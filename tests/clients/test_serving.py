@@ -5,6 +5,7 @@ import time
 
 import mlflow
 import numpy as np
+import ovmsclient
 import pandas as pd
 import pytest
 import requests
@@ -234,3 +235,25 @@ def test_tritonclient_reads_configuration_and_statistics(tritons, regression):
     assert after["inference_stats"]["success"]["ns"] > before["inference_stats"]["success"]["ns"]
     assert after["last_inference"] >= before["last_inference"] > 0
     assert any(one["name"] == name for one in tritons.get_inference_statistics()["model_stats"])
+
+
+def test_a_tensorflow_serving_client_predicts(url, regression):
+    name, model, frame = regression
+    client = ovmsclient.make_http_client(url.removeprefix("http://"))
+    (version, status), = client.get_model_status(name).items()
+    assert status["state"] == "AVAILABLE", status
+    for wanted in (0, version):
+        answer = client.predict({"input": frame.to_numpy()}, name, wanted)
+        np.testing.assert_allclose(answer, model.predict(frame), rtol=1e-9)
+    columns = {column: frame[column].to_numpy() for column in frame}
+    np.testing.assert_allclose(client.predict(columns, name), model.predict(frame), rtol=1e-9)
+    assert client.get_model_metadata(name)["model_spec"]["name"] == name
+    with pytest.raises(ovmsclient.tfs_compat.base.errors.ModelNotFoundError):
+        client.predict({"input": frame.to_numpy()}, "serving-ghost")
+
+
+def test_the_first_protocol_of_kserve(url, regression):
+    name, model, frame = regression
+    assert requests.get(f"{url}/v1/models/{name}", timeout=30).json()["ready"]
+    answer = requests.post(f"{url}/v1/models/{name}:predict", json={"instances": frame.to_numpy().tolist()}, timeout=30)
+    np.testing.assert_allclose(answer.json()["predictions"], model.predict(frame), rtol=1e-9)

@@ -10,6 +10,7 @@ pub mod health;
 pub mod invocations;
 pub mod metrics;
 pub mod mlflow;
+mod models_v1;
 pub mod predict;
 pub mod principal;
 pub mod route;
@@ -39,6 +40,7 @@ fn protocols() -> Vec<(Router<House>, Vec<route::Declared>)> {
         invocations::routes().finish(),
         metrics::routes().finish(),
         mlflow::routes().finish(),
+        models_v1::routes().finish(),
         predict::routes().finish(),
         v1::routes().finish(),
         v2::routes().finish(),

@@ -6,7 +6,7 @@ use serving::Live;
 
 use crate::predict::answer::Label;
 
-pub(super) fn encode(live: &Live, output: &Output) -> Vec<u8> {
+pub(super) fn encode(live: &Live, output: &Output, name: &str) -> Vec<u8> {
     let model = live.model();
     let classes = model.classes();
     let predictions = if model.task() == Task::Regression {
@@ -18,7 +18,7 @@ pub(super) fn encode(live: &Live, output: &Output) -> Vec<u8> {
         let chosen = output.class.iter().flatten();
         json(&chosen.map(|class| classes.get(*class as usize).map(Label)).collect::<Vec<_>>())
     };
-    let mut out = b"{\"predictions\": ".to_vec();
+    let mut out = format!("{{\"{name}\": ").into_bytes();
     out.extend_from_slice(predictions.get().as_bytes());
     out.push(b'}');
     out

@@ -1,6 +1,7 @@
 //! `application/json`: exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -10,18 +11,41 @@ use serving::decode::FrameBuilder;
 use serving::decode::json::{ColumnValues, Feed, Rows};
 use serving::{Error, Live};
 
-use super::{Decoded, rules};
+use kernel::frame::Frame;
+
+use super::{Decoded, Reply, rules};
 
 const FORMS: &str = "the body must be a JSON object with exactly one of `dataframe_split`, `dataframe_records`, `instances` and `inputs`";
 
+const TENSOR_FORMS: &str = "the body must be a JSON object with exactly one of `instances` and `inputs`";
+
 pub(super) fn decode(live: &Live, body: &[u8]) -> Decoded {
-    match read(live, body) {
+    with_nan(body, |body| read(live, body))
+}
+
+/// Only `instances` and `inputs`, and which of them it was.
+pub(super) fn decode_tensors(live: &Live, body: &[u8]) -> Result<(Frame, Reply), Error> {
+    with_nan(body, |body| {
+        let keys = keys(body, TENSOR_FORMS)?;
+        match (keys.instances, keys.inputs, keys.dataframe_split.or(keys.dataframe_records)) {
+            (Some(instances), None, None) => {
+                Ok((instances_or_inputs(live, instances, "instances")?, Reply::Predictions))
+            }
+            (None, Some(inputs), None) => Ok((instances_or_inputs(live, inputs, "inputs")?, Reply::Outputs)),
+            _ => Err(Error::request("body", TENSOR_FORMS).into()),
+        }
+    })
+}
+
+/// Reads a body, and once more without its `NaN` literals if it is not JSON as it stands.
+fn with_nan<T>(body: &[u8], read: impl Fn(&[u8]) -> Result<T, Syntax>) -> Result<T, Error> {
+    match read(body) {
         Err(Syntax::Body(error)) => match without_nan(body) {
-            Cow::Owned(body) => read(live, &body).map_err(Syntax::into_error),
+            Cow::Owned(body) => read(&body).map_err(Syntax::into_error),
             Cow::Borrowed(_) => Err(error),
         },
         Err(Syntax::Meaning(error)) => Err(error),
-        Ok(frame) => Ok(frame),
+        Ok(read) => Ok(read),
     }
 }
 
@@ -58,20 +82,24 @@ struct Body<'a> {
     inputs: Option<&'a RawValue>,
 }
 
-fn read(live: &Live, body: &[u8]) -> Result<kernel::frame::Frame, Syntax> {
+fn keys<'b>(body: &'b [u8], forms: &str) -> Result<Body<'b>, Syntax> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Error::request("body", format!("the body is not valid UTF-8: {error}")))?;
     if text.trim_start().starts_with('[') {
-        return Err(Error::request("body", format!("{FORMS}; a list came")).into());
+        return Err(Error::request("body", format!("{forms}; a list came")).into());
     }
-    let body: Body<'_> = serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).map_err(|error| {
         let explained = Error::request("body", format!("the body is not valid JSON: {error}"));
         if error.is_data() {
-            Syntax::Meaning(Error::request("body", format!("{FORMS}: {error}")))
+            Syntax::Meaning(Error::request("body", format!("{forms}: {error}")))
         } else {
             Syntax::Body(explained)
         }
-    })?;
+    })
+}
+
+fn read(live: &Live, body: &[u8]) -> Result<Frame, Syntax> {
+    let body = keys(body, FORMS)?;
     let frame = match (body.dataframe_split, body.dataframe_records, body.instances, body.inputs) {
         (Some(split), None, None, None) => dataframe_split(live, split)?,
         (None, Some(records), None, None) => rows(live, records, "dataframe_records")?,
@@ -142,6 +170,9 @@ fn instances_or_inputs(live: &Live, raw: &RawValue, field: &'static str) -> Deco
     if !raw.get().starts_with('{') {
         return rows(live, raw, field);
     }
+    if let Some(matrix) = only_tensor(live, raw) {
+        return rows(live, matrix, field);
+    }
     let mut builder = FrameBuilder::new(live.inputs(), rules(live, field));
     let mut feed = Feed::new(&mut builder);
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
@@ -149,6 +180,16 @@ fn instances_or_inputs(live: &Live, raw: &RawValue, field: &'static str) -> Deco
         Ok(rows) => builder.finish_columns(rows),
         Err(error) => Err(feed.explain(&error, field)),
     }
+}
+
+/// The rows of `{"NAME": [[1, 2], [3, 4]]}`, if the model has no column of that name: one tensor of all its columns.
+fn only_tensor<'r>(live: &Live, raw: &'r RawValue) -> Option<&'r RawValue> {
+    if live.inputs().len() < 2 || !live.inputs().all_numbers() {
+        return None;
+    }
+    let tensors: BTreeMap<Cow<'r, str>, &'r RawValue> = serde_json::from_str(raw.get()).ok()?;
+    let (name, rows) = tensors.iter().next().filter(|_| tensors.len() == 1)?;
+    (live.inputs().position(name, 0).is_none() && rows.get().starts_with('[')).then_some(*rows)
 }
 
 /// `{"a": [1, 2], "b": ["x", "y"]}`; the number of rows is that of the longest column.

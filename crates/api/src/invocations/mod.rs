@@ -16,6 +16,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use conductor::House;
+use inference::Output;
 use kernel::frame::Frame;
 use serving::decode::Rules;
 use serving::deployment::ExtraColumns;
@@ -133,8 +134,28 @@ fn work(call: &Call, form: Form, body: &[u8]) -> Result<Done, serving::Error> {
         [only] => Some(scoring::header(only)),
         _ => None,
     };
-    let body = answer::encode(live, &answer.output);
+    let body = answer::encode(live, &answer.output, "predictions");
     Ok(Done { version: scoring::header(live.version()), prediction_id, body })
+}
+
+/// How a body that asked with tensors wants its answer named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// By row.
+    Predictions,
+    /// By column.
+    Outputs,
+}
+
+/// The rows of a body with `instances` or `inputs`, for protocols that share these two forms.
+pub(crate) fn decode_tensors(live: &Live, body: &[u8]) -> Result<(Frame, Reply), serving::Error> {
+    json_body::decode_tensors(live, body)
+}
+
+/// `{"predictions": ..}` or `{"outputs": ..}`.
+pub(crate) fn encode(live: &Live, output: &Output, reply: Reply) -> Vec<u8> {
+    let name = if reply == Reply::Predictions { "predictions" } else { "outputs" };
+    answer::encode(live, output, name)
 }
 
 /// mlflow ignores columns that the signature does not have and lets NaN into any column of floating-point numbers.

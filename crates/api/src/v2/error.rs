@@ -13,7 +13,7 @@ use crate::visitor::Refusal;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) struct Error(pub(super) serving::Error);
+pub(crate) struct Error(pub(crate) serving::Error);
 
 impl From<serving::Error> for Error {
     fn from(error: serving::Error) -> Self {

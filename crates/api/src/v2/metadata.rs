@@ -63,7 +63,7 @@ async fn described(house: &House, model: String, version: Option<String>) -> Res
 }
 
 /// The live version of a model that a path names, if it is the version in the path.
-pub(super) async fn asked(house: &House, model: String, version: Option<&str>) -> Result<Arc<Live>, Error> {
+pub(crate) async fn asked(house: &House, model: String, version: Option<&str>) -> Result<Arc<Live>, Error> {
     let Some(live) = house.fleet.get(&model) else { return Err(Error(scoring::missing(house, model).await)) };
     check_version(&live, version)?;
     Ok(live)
@@ -88,7 +88,7 @@ async fn readiness(house: &House, model: String, version: Option<String>) -> Res
 }
 
 /// Only the version that is live can be asked.
-pub(super) fn check_version(live: &Live, version: Option<&str>) -> Result<(), serving::Error> {
+pub(crate) fn check_version(live: &Live, version: Option<&str>) -> Result<(), serving::Error> {
     match version {
         Some(version) if version != live.version() && !version.is_empty() => Err(serving::Error::NotLive {
             deployment: live.deployment().to_owned(),
@@ -112,15 +112,15 @@ fn describe(live: &Live) -> Value {
 }
 
 /// A tensor of a model; its first dimension is the rows, of which there may be any number (-1).
-pub(super) struct Tensor<'l> {
-    pub(super) name: &'l str,
-    pub(super) datatype: Datatype,
-    pub(super) shape: Vec<i64>,
+pub(crate) struct Tensor<'l> {
+    pub(crate) name: &'l str,
+    pub(crate) datatype: Datatype,
+    pub(crate) shape: Vec<i64>,
 }
 
 const ANY: i64 = -1;
 
-pub(super) fn inputs<'l>(live: &'l Live) -> Vec<Tensor<'l>> {
+pub(crate) fn inputs<'l>(live: &'l Live) -> Vec<Tensor<'l>> {
     if is_matrix(live) {
         let shape = vec![ANY, live.inputs().len() as i64];
         return vec![Tensor { name: matrix_name(live), datatype: Datatype::Fp64, shape }];
@@ -133,7 +133,7 @@ pub(super) fn inputs<'l>(live: &'l Live) -> Vec<Tensor<'l>> {
     live.inputs().iter().map(tensor).collect()
 }
 
-pub(super) fn outputs(live: &Live) -> Vec<Tensor<'_>> {
+pub(crate) fn outputs(live: &Live) -> Vec<Tensor<'_>> {
     let tensor =
         |given: &Given| Tensor { name: given.name(), datatype: given.datatype(live), shape: given.shape(live, ANY) };
     Given::of(live).iter().map(tensor).collect()

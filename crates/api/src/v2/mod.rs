@@ -8,13 +8,13 @@
 mod answer;
 mod binary;
 mod config;
-mod error;
+pub(crate) mod error;
 mod infer;
-mod metadata;
+pub(crate) mod metadata;
 mod request;
 mod sink;
 mod statistics;
-mod tensor;
+pub(crate) mod tensor;
 
 use crate::route::{get, post};
 use access::Permission::{Predict, Public};

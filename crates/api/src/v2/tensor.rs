@@ -8,7 +8,7 @@ use crate::predict::answer::whole;
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Datatype {
+pub(crate) enum Datatype {
     Bool,
     Uint8,
     Uint16,
@@ -49,7 +49,7 @@ impl Datatype {
     }
 
     /// Its name.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(datatype, ..)| *datatype == self).map_or("BYTES", |(_, name, _)| name)
     }
 

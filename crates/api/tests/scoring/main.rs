@@ -6,6 +6,7 @@ mod health;
 mod hostile;
 mod invocations;
 mod metrics;
+mod models_v1;
 mod predict;
 mod support;
 mod swap;
