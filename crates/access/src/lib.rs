@@ -1,8 +1,22 @@
-//! Who may do what: permissions, roles, users and tokens.
+//! Who may do what: users, tokens, roles and permissions.
 //!
 //! A route of the edge names the one [`Permission`] that it needs; a [`Role`] is a set of permissions, and a token may narrow its
-//! role's set. Nothing here knows a protocol.
+//! role's set. [`Access`] turns what a request proves itself with into an [`Identity`], and remembers it for a short while so that
+//! a prediction pays neither for a lock nor for the database. Secrets are never stored: of a password its argon2id hash, of a
+//! token (256 random bits) its digest. Nothing here knows a protocol.
 
+mod door;
+mod error;
+mod identity;
+mod migrations;
 pub mod permission;
+mod secret;
+pub mod token;
+pub mod user;
 
+pub use door::Access;
+pub use error::{Denied, Error};
+pub use identity::{Credential, Identity};
+pub use migrations::MIGRATIONS;
 pub use permission::{Grants, Permission, Role};
+pub use secret::Secret;

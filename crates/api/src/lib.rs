@@ -23,10 +23,18 @@ use axum::routing::IntoMakeService;
 use axum::{Router, ServiceExt as _};
 use conductor::House;
 
-/// Every protocol behind one guard, ready for `axum::serve`.
+pub use guard::Edge;
+
+/// Every protocol behind one guard that asks nobody who calls, ready for `axum::serve`. For loopback only.
 pub fn service(house: House) -> IntoMakeService<guard::Guard> {
+    service_with(house, Edge::default())
+}
+
+/// Every protocol behind one guard, ready for `axum::serve`.
+pub fn service_with(house: House, edge: Edge) -> IntoMakeService<guard::Guard> {
     let routes = protocols().into_iter().fold(web::routes(), |all, (router, _)| all.merge(router));
-    guard::Guard { routes: routes.with_state(house.clone()), house }.into_make_service()
+    let edge = std::sync::Arc::new(edge);
+    guard::Guard { routes: routes.with_state(house.clone()), house, edge }.into_make_service()
 }
 
 /// What every route of every protocol needs. The page and the files of the browser app are not in it; they are public.

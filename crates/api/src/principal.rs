@@ -1,4 +1,4 @@
-//! Who calls. Nothing asks for a proof yet: only loopback is served. The name is what the audit trail shows.
+//! Who calls, as the audit trail shows it: who was proven, or, where authentication is off, the name that the request gives.
 
 use std::convert::Infallible;
 
@@ -9,8 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kernel::ctx::Principal;
 
-/// The caller: the header `x-rondo-user`, else the user of HTTP basic authentication (what `MLFLOW_TRACKING_USERNAME` sends), else
-/// `anonymous`.
+use crate::visitor::Visitor;
+
+/// The caller: who the guard knows it to be. Only where authentication is off, the header `x-rondo-user`, else the user of HTTP basic
+/// authentication (what `MLFLOW_TRACKING_USERNAME` sends), else `anonymous`.
 #[derive(Clone, Debug)]
 pub struct Caller(pub Principal);
 
@@ -18,6 +20,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        match Visitor::of(&parts.extensions) {
+            Visitor::Known(identity) => return Ok(Self(identity.principal.clone())),
+            Visitor::Stranger(_) => return Ok(Self(Principal::Person("anonymous".to_owned()))),
+            Visitor::Anybody => {}
+        }
         let named = parts.headers.get("x-rondo-user").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let basic = || {
             let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;

@@ -1,65 +1,108 @@
 //! The one in front of a route: known, a stranger, or anybody where nothing is asked.
 
-use access::{Grants, Permission, Role};
-use axum::http::header::RETRY_AFTER;
+use std::sync::Arc;
+
+use access::{Credential, Denied, Grants, Identity, Permission, Role};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// The guard puts one into every request.
 #[derive(Clone, Debug)]
 pub(crate) enum Visitor {
     /// Authentication is off: anybody may do everything, under the name they give.
     Anybody,
-    /// Nobody that is known.
-    Stranger,
+    /// Somebody who is known.
+    Known(Arc<Identity>),
+    /// Nobody that is known, and why not.
+    Stranger(Unproven),
+}
+
+/// Why a visitor is a stranger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unproven {
+    /// The request says nothing of who sends it.
+    Nothing,
+    /// What it says cannot be read.
+    Unreadable,
+    /// What it says is not so.
+    Denied(Denied),
 }
 
 impl Visitor {
     /// The visitor that the guard has seen. A request that did not pass the guard is a stranger's.
     pub(crate) fn of(extensions: &Extensions) -> &Self {
-        extensions.get().unwrap_or(&Self::Stranger)
+        extensions.get().unwrap_or(&Self::Stranger(Unproven::Nothing))
     }
 
     /// Whether the visitor may do this, and if not, why.
     pub(crate) fn check(&self, needs: Permission) -> Result<(), Refusal> {
         match self {
             Self::Anybody => Ok(()),
-            Self::Stranger if Grants::default().allow(needs) => Ok(()),
-            Self::Stranger => Err(Refusal::NoProof),
+            Self::Known(identity) if identity.may(needs) => Ok(()),
+            Self::Known(identity) => Err(Refusal::TooWeak { who: identity.principal.to_string(), needs }),
+            Self::Stranger(_) if Grants::default().allow(needs) => Ok(()),
+            Self::Stranger(why) => Err(Refusal::NoProof(why.clone())),
         }
     }
+}
+
+/// What a request proves itself with: a token (`Bearer`), or a name with a password or token (`Basic`).
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential, Unproven> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Unproven::Nothing)?;
+    let text = value.to_str().ok().filter(|_| values.next().is_none()).ok_or(Unproven::Unreadable)?;
+    let (scheme, rest) = text.split_once(' ').ok_or(Unproven::Unreadable)?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
+        return Ok(Credential::Token(rest.to_owned()));
+    }
+    let basic = || {
+        let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+        let (user, password) = decoded.split_once(':')?;
+        Some(Credential::basic(user, password))
+    };
+    let is_basic = scheme.eq_ignore_ascii_case("basic");
+    is_basic.then(basic).flatten().ok_or(Unproven::Unreadable)
 }
 
 /// Why a visitor may not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The request says nothing of who sends it.
-    NoProof,
+    /// Who calls is not known.
+    NoProof(Unproven),
     /// The caller is known, and may not do this.
-    #[expect(dead_code, reason = "nobody is known yet")]
     TooWeak { who: String, needs: Permission },
 }
 
 impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoProof => StatusCode::UNAUTHORIZED,
+            Self::NoProof(Unproven::Denied(Denied::Busy)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoProof(Unproven::Denied(Denied::Unavailable { .. })) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoProof(_) => StatusCode::UNAUTHORIZED,
             Self::TooWeak { .. } => StatusCode::FORBIDDEN,
         }
     }
 
     /// The class, in the words of our own protocols.
     pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::NoProof => "unauthenticated",
-            Self::TooWeak { .. } => "permission_denied",
+        match self.status() {
+            StatusCode::TOO_MANY_REQUESTS => "overloaded",
+            StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            StatusCode::FORBIDDEN => "permission_denied",
+            _ => "unauthenticated",
         }
     }
 
     /// The class, in the words of MLflow's protocols.
     pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::NoProof => "UNAUTHENTICATED",
-            Self::TooWeak { .. } => "PERMISSION_DENIED",
+        match self.status() {
+            StatusCode::TOO_MANY_REQUESTS => "REQUEST_LIMIT_EXCEEDED",
+            StatusCode::SERVICE_UNAVAILABLE => "TEMPORARILY_UNAVAILABLE",
+            StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+            _ => "UNAUTHENTICATED",
         }
     }
 
@@ -71,7 +114,12 @@ impl Refusal {
     /// What is wrong.
     pub(crate) fn message(&self) -> String {
         match self {
-            Self::NoProof => "this server asks who calls, and the request does not say".to_owned(),
+            Self::NoProof(Unproven::Nothing) => "this server asks who calls, and the request does not say".to_owned(),
+            Self::NoProof(Unproven::Unreadable) => {
+                "the header `authorization` must be there once, as `Bearer TOKEN` or as HTTP basic authentication"
+                    .to_owned()
+            }
+            Self::NoProof(Unproven::Denied(why)) => why.to_string(),
             Self::TooWeak { who, needs } => format!("{who} lacks the permission `{needs}`"),
         }
     }
@@ -79,20 +127,55 @@ impl Refusal {
     /// What to do next.
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::NoProof => "send a token as `Authorization: Bearer TOKEN` (rondo: RONDO_TOKEN, mlflow: \
-                              MLFLOW_TRACKING_TOKEN)"
-                .to_owned(),
+            Self::NoProof(Unproven::Denied(Denied::Busy | Denied::Unavailable { .. })) => "try again".to_owned(),
+            Self::NoProof(Unproven::Denied(Denied::Expired { .. } | Denied::Revoked { .. })) => {
+                "an admin makes a new one with `rondo token create`".to_owned()
+            }
+            Self::NoProof(_) => {
+                "send a token as `Authorization: Bearer TOKEN` (rondo: RONDO_TOKEN, mlflow: MLFLOW_TRACKING_TOKEN)"
+                    .to_owned()
+            }
             Self::TooWeak { needs, .. } => {
                 let role = Role::weakest_for(*needs).map_or("viewer", Role::as_str);
-                format!("it comes with the role {role}; an admin gives it with `rondo token create` or `rondo user`")
+                format!(
+                    "it comes with the role {role}, if the token is not narrowed to other scopes; an admin gives it"
+                )
             }
         }
     }
 
     /// Headers that go with it.
     pub(crate) fn mark(&self, headers: &mut HeaderMap) {
-        if self.status() == StatusCode::SERVICE_UNAVAILABLE || self.status() == StatusCode::TOO_MANY_REQUESTS {
+        if matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_read_in_each_form() {
+        let check = |values: &[&str], expect: Result<Credential, Unproven>| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            assert_eq!(credential(&headers), expect, "{values:?}");
+        };
+        let token = |text: &str| Ok(Credential::Token(text.to_owned()));
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        check(&[], Err(Unproven::Nothing));
+        check(&["Bearer rondo_x"], token("rondo_x"));
+        check(&["bearer rondo_x"], token("rondo_x"));
+        let ada = Credential::Password { user: "ada".to_owned(), password: "a:b".to_owned() };
+        check(&[&basic("ada:a:b")], Ok(ada));
+        check(&[&basic("whoever:rondo_x")], token("rondo_x"));
+        for unreadable in ["Bearer", "Bearer ", "Basic x", "Digest x", "rondo_x", &basic("no colon")] {
+            check(&[unreadable], Err(Unproven::Unreadable));
+        }
+        check(&["Bearer a", "Bearer b"], Err(Unproven::Unreadable));
     }
 }

@@ -17,6 +17,9 @@ pub enum Error {
     /// The prediction log.
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
+    /// Users and tokens.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// Runs.
     #[error(transparent)]
     Tracking(#[from] tracking::Error),
@@ -119,6 +122,7 @@ impl Error {
             Self::Db(error) => error,
             Self::Blob(error) => error,
             Self::Telemetry(error) => error,
+            Self::Access(error) => error,
             Self::Tracking(error) => error,
             Self::Registry(error) => error,
             Self::Serving(error) => error,

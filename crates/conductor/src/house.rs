@@ -44,6 +44,8 @@ pub struct Rooms {
     pub fleet: serving::Fleet,
     /// The time.
     pub clock: Clock,
+    /// Who is known.
+    pub access: access::Access,
     /// Where the steps of pipelines write what they print.
     pub logs_dir: Arc<Path>,
     base_url: OnceLock<String>,
@@ -63,6 +65,7 @@ impl House {
     /// Wires the parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { db, blob, log, fleet, clock, logs_dir } = parts;
+        let access = access::Access::new(db.clone(), clock.clone());
         let (base_url, nudge, private_targets) = (OnceLock::new(), Notify::new(), AtomicBool::new(false));
         Self(Arc::new(Rooms {
             db,
@@ -70,6 +73,7 @@ impl House {
             log,
             fleet,
             clock,
+            access,
             logs_dir: logs_dir.into(),
             base_url,
             nudge,

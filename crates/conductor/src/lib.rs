@@ -26,7 +26,8 @@ pub use error::Error;
 pub use house::{House, Parts};
 
 /// The tables of every layer, in the order in which they are made.
-pub const TABLES: [&[db::Migration]; 7] = [
+pub const TABLES: [&[db::Migration]; 8] = [
+    access::MIGRATIONS,
     tracking::MIGRATIONS,
     registry::MIGRATIONS,
     serving::deployment::MIGRATIONS,

@@ -1,6 +1,8 @@
 //! The outbox, which is the audit trail too: what happened, written in the transaction of the change, never changed afterwards.
 //!
-//! Events are numbered in commit order without gaps, so a reader that remembers the last number it handled misses nothing.
+//! Each is bound to the one before by its hash ([`chain`]). Events are numbered in commit order without gaps, so a reader that remembers the last number it handled misses nothing.
+
+pub mod chain;
 
 use kernel::ctx::Ctx;
 use kernel::event::{Event, NewEvent};
@@ -51,6 +53,25 @@ CREATE TRIGGER events_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
     Migration { id: "db/0002-append-only", sql }
 }
 
+/// The same for the hashes.
+pub(crate) fn append_only_hashes(engine: Engine) -> Migration {
+    let sql = match engine {
+        Engine::Sqlite => {
+            "
+CREATE TRIGGER event_hashes_no_update BEFORE UPDATE ON event_hashes BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER event_hashes_no_delete BEFORE DELETE ON event_hashes BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+"
+        }
+        Engine::Postgres => {
+            "
+CREATE TRIGGER event_hashes_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON event_hashes
+    FOR EACH STATEMENT EXECUTE FUNCTION events_append_only();
+"
+        }
+    };
+    Migration { id: "db/0004-append-only-hashes", sql }
+}
+
 /// Writes an event and returns its number. From here to the end of the transaction no other transaction can emit, so emit last.
 pub fn emit(tx: &mut Tx<'_>, ctx: &Ctx, event: NewEvent) -> Result<i64, Error> {
     let seq = tx.next(COUNTER)?;
@@ -68,6 +89,7 @@ pub fn emit(tx: &mut Tx<'_>, ctx: &Ctx, event: NewEvent) -> Result<i64, Error> {
             event.payload.to_string().into(),
         ],
     )?;
+    chain::append(tx, seq)?;
     tx.emitted = Some(seq);
     Ok(seq)
 }

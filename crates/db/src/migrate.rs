@@ -27,7 +27,11 @@ pub(crate) fn run(
     let rows = session.query("SELECT id FROM schema_migrations ORDER BY id", &[])?;
     let applied = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
 
-    let own = events::MIGRATIONS.iter().copied().chain([events::append_only(engine)]);
+    let own = events::MIGRATIONS.iter().copied().chain([
+        events::append_only(engine),
+        events::chain::MIGRATION,
+        events::append_only_hashes(engine),
+    ]);
     let mut seen = HashSet::new();
     let known: Vec<Migration> =
         own.chain(layers.iter().flatten().copied()).filter(|step| seen.insert(step.id)).collect();
@@ -45,6 +49,9 @@ pub(crate) fn run(
 fn apply(session: &mut dyn Session, step: &Migration) -> Result<(), Error> {
     session.batch("BEGIN")?;
     let done = session.batch(step.sql).and_then(|()| {
+        if step.id == events::chain::MIGRATION.id {
+            events::chain::chain_existing(session)?;
+        }
         session.execute(
             "INSERT INTO schema_migrations (id, applied_us) VALUES ($1, $2)",
             &[step.id.into(), Clock::system().now_us().into()],

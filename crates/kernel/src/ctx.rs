@@ -10,6 +10,8 @@ pub const DEFAULT_WORKSPACE: &str = "default";
 pub enum Principal {
     /// A person or a program of theirs, by name.
     Person(String),
+    /// A program with a token of its own, by the token's name.
+    Service(String),
     /// A part of Rondo that acts on its own, by name (`conductor`, `scheduler`).
     System(&'static str),
 }
@@ -18,6 +20,7 @@ impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Person(name) => write!(f, "person:{name}"),
+            Self::Service(name) => write!(f, "service:{name}"),
             Self::System(name) => write!(f, "system:{name}"),
         }
     }

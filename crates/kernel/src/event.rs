@@ -73,6 +73,16 @@ pub mod kind {
     pub const ALERT_FIRED: &str = "alert.fired";
     /// `{deployment, rule, window, evidence}`
     pub const ALERT_RESOLVED: &str = "alert.resolved";
+    /// `{role}`
+    pub const USER_CREATED: &str = "user.created";
+    /// `{from, role, password}`; `password` says whether there is a new one.
+    pub const USER_CHANGED: &str = "user.changed";
+    /// `{}`
+    pub const USER_DELETED: &str = "user.deleted";
+    /// `{id, user, role, scopes, expires_us}`
+    pub const TOKEN_CREATED: &str = "token.created";
+    /// `{id}`
+    pub const TOKEN_REVOKED: &str = "token.revoked";
     /// `{digest, dir, from}`; `digest` and `from` are of the text of the definition.
     pub const PIPELINE_CHANGED: &str = "pipeline.changed";
     /// `{}`

@@ -4,6 +4,7 @@
 //! After a crash the processes of every step that was marked running are ended before the step waits again; that costs the
 //! step no failure. A polite shutdown does the same with its own steps.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct Options {
     pub poll: Duration,
     /// The address of this server, given to steps as `RONDO_URL` and `MLFLOW_TRACKING_URI`.
     pub base_url: String,
+    /// More variables for every step, as the token with which it may call this server.
+    pub env: BTreeMap<String, String>,
 }
 
 impl Default for Options {
@@ -46,6 +49,7 @@ impl Default for Options {
             max_steps: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             poll: Duration::from_millis(250),
             base_url: String::new(),
+            env: BTreeMap::new(),
         }
     }
 }

@@ -51,6 +51,15 @@ pub(crate) enum Command {
     /// Runs of experiments
     #[command(subcommand)]
     Run(Run),
+    /// Users: who may do what, by password or by token
+    #[command(subcommand)]
+    User(User),
+    /// Tokens: what programs prove themselves with
+    #[command(subcommand)]
+    Token(Token),
+    /// The audit trail as evidence: check its chain, export it
+    #[command(subcommand)]
+    Audit(Audit),
     /// The configuration and where each value comes from
     #[command(subcommand)]
     Config(Config),
@@ -68,6 +77,12 @@ pub(crate) struct Up {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// Whether every request must prove who sends it: on or off [default: off, for loopback only]
+    #[arg(long, value_name = "ON|OFF")]
+    pub(crate) auth: Option<String>,
+    /// Names under which the server is called beside those of this machine, separated by commas
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) hosts: Option<String>,
     /// Where everything is kept
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -237,6 +252,76 @@ pub(crate) enum Run {
     },
     /// One run
     Show { run: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check that no event was changed, removed or slipped in; names the first that is not as it was
+    Verify {
+        /// A head that an earlier check printed, which must still be there
+        #[arg(long, value_name = "SEQ:HASH")]
+        expect: Option<String>,
+    },
+    /// Write every event with its hash, one JSON object a line
+    Export {
+        /// Only events after this number
+        #[arg(long, value_name = "SEQ")]
+        after: Option<i64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// All users
+    List,
+    /// Make a user
+    Create {
+        name: String,
+        /// viewer, editor, approver or admin
+        #[arg(long)]
+        role: String,
+        /// Read a password from standard input; without one the user needs a token
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Give another role, or another password
+    Set {
+        name: String,
+        /// viewer, editor, approver or admin
+        #[arg(long)]
+        role: Option<String>,
+        /// Read the new password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Remove a user, and end its tokens
+    Delete { name: String },
+    /// Who the server takes you for
+    Me,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// All tokens, without their secrets
+    List,
+    /// Make a token; its secret is shown this once
+    Create {
+        name: String,
+        /// viewer, editor, approver or admin
+        #[arg(long)]
+        role: String,
+        /// Act in the name of this user, with no more than its role
+        #[arg(long)]
+        user: Option<String>,
+        /// Narrow it to view, predict, edit, approve or admin; may be repeated
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// Let it expire after so many days
+        #[arg(long, value_parser = clap::value_parser!(i64).range(1..=36_500))]
+        days: Option<i64>,
+    },
+    /// End a token, by name or id
+    Revoke { token: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,7 @@ use crate::term::hinted;
 pub(crate) struct Client {
     base: String,
     user: String,
+    token: Option<String>,
     http: reqwest::Client,
 }
 
@@ -27,7 +28,7 @@ impl Client {
                 "write http://HOST:PORT, e.g. http://127.0.0.1:5000",
             ));
         }
-        Ok(Self { base, user: config.user(), http: reqwest::Client::new() })
+        Ok(Self { base, user: config.user(), token: config.token().map(str::to_owned), http: reqwest::Client::new() })
     }
 
     /// Fetches JSON.
@@ -52,6 +53,11 @@ impl Client {
         Ok(self.answer(request).await?.text().await?)
     }
 
+    /// Asks for an answer that is read piece by piece.
+    pub(crate) async fn stream(&self, path: &str) -> anyhow::Result<reqwest::Response> {
+        self.answer(self.http.get(format!("{}{path}", self.base))).await
+    }
+
     async fn call<B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> anyhow::Result<Value> {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(body) = body {
@@ -61,7 +67,11 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
-        let response = request.header("x-rondo-user", &self.user).send().await.map_err(|error| {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request.header("x-rondo-user", &self.user),
+        };
+        let response = request.send().await.map_err(|error| {
             hinted(
                 format!("no server answers at {} ({})", self.base, error.without_url()),
                 "start one with `rondo up`, or name another with --server URL",

@@ -18,8 +18,20 @@ struct Setting {
 }
 
 /// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 14] = [
     Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
+    Setting {
+        key: "auth",
+        variable: "RONDO_AUTH",
+        default: "off",
+        meaning: "on: every request must prove who sends it; off is for loopback only",
+    },
+    Setting {
+        key: "hosts",
+        variable: "RONDO_HOSTS",
+        default: "",
+        meaning: "names under which the server is called beside those of this machine, separated by commas",
+    },
     Setting {
         key: "data_dir",
         variable: "RONDO_DATA_DIR",
@@ -49,6 +61,12 @@ const SETTINGS: [Setting; 11] = [
         variable: "RONDO_USER",
         default: "",
         meaning: "the name under which the commands act; empty is the name of the system's user",
+    },
+    Setting {
+        key: "token",
+        variable: "RONDO_TOKEN",
+        default: "",
+        meaning: "the token with which the commands prove who they are",
     },
     Setting { key: "log", variable: "RONDO_LOG", default: "warn", meaning: "what is logged: a tracing filter" },
     Setting { key: "log_format", variable: "RONDO_LOG_FORMAT", default: "text", meaning: "text or json" },
@@ -135,9 +153,14 @@ impl Config {
         Ok(Self { values: values.collect() })
     }
 
-    /// Every value with its origin.
-    pub(crate) fn values(&self) -> &[Entry] {
-        &self.values
+    /// Every value with its origin; of a token only that there is one.
+    pub(crate) fn values(&self) -> Vec<Entry> {
+        let shown = |entry: &Entry| {
+            let secret = entry.key == "token" && !entry.value.is_empty();
+            let value = if secret { "(set)".to_owned() } else { entry.value.clone() };
+            Entry { value, ..entry.clone() }
+        };
+        self.values.iter().map(shown).collect()
     }
 
     fn get(&self, key: &str) -> &str {
@@ -151,7 +174,35 @@ impl Config {
         })
     }
 
-    /// The address to listen on. Only loopback: there is no authentication yet that could guard another one.
+    /// Whether every request must prove who sends it.
+    pub(crate) fn authenticates(&self) -> anyhow::Result<bool> {
+        match self.get("auth") {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            other => Err(hinted(format!("`auth` is `{other}`"), "auth must be on or off")),
+        }
+    }
+
+    /// Names under which the server is called.
+    pub(crate) fn hosts(&self) -> anyhow::Result<Vec<String>> {
+        let names = self.get("hosts").split(',').map(str::trim).filter(|name| !name.is_empty());
+        let checked = names.map(|name| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            if name.chars().all(plain) {
+                return Ok(name.to_ascii_lowercase());
+            }
+            let hint = "hosts are bare names separated by commas, e.g. rondo.example,rondo";
+            Err(hinted(format!("`{name}` in `hosts` is not the name of a host"), hint))
+        });
+        checked.collect()
+    }
+
+    /// The token with which the commands prove who they are.
+    pub(crate) fn token(&self) -> Option<&str> {
+        Some(self.get("token")).filter(|token| !token.is_empty())
+    }
+
+    /// The address to listen on. Beyond loopback only if every request must prove who sends it.
     pub(crate) fn listen(&self) -> anyhow::Result<SocketAddr> {
         let text = self.get("listen").replace("localhost", "127.0.0.1");
         let address: SocketAddr = text.parse().map_err(|_| {
@@ -160,10 +211,10 @@ impl Config {
                 "write HOST:PORT, e.g. 127.0.0.1:5000",
             )
         })?;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && !self.authenticates()? {
             return Err(hinted(
-                format!("{address} is reachable from other machines, and nothing there asks who calls"),
-                "listen on 127.0.0.1 and put a proxy that authenticates in front",
+                format!("{address} is reachable from other machines, and nothing there would ask who calls"),
+                "turn authentication on with `--auth on` (RONDO_AUTH=on), or listen on 127.0.0.1",
             ));
         }
         Ok(address)
@@ -252,6 +303,25 @@ mod tests {
         check("listen = ", "not valid TOML");
         check("listen = 'here'", "`here` is not an address");
         check("listen = '0.0.0.0:5000'", "reachable from other machines");
+        check("listen = '[::]:5000'\nauth = 'off'", "reachable from other machines");
+        check("listen = '0.0.0.0:5000'\nauth = 'yes'", "`auth` is `yes`");
+    }
+
+    #[test]
+    fn whoever_authenticates_may_listen_everywhere() {
+        let config = load("listen = '0.0.0.0:5000'\nauth = 'on'\nhosts = 'Rondo.example, rondo'", &[], None).unwrap();
+        assert!(config.listen().is_ok() && config.authenticates().unwrap());
+        assert_eq!(config.hosts().unwrap(), ["rondo.example", "rondo"]);
+        let odd = load("hosts = 'http://rondo.example'", &[], None).unwrap();
+        assert!(odd.hosts().unwrap_err().to_string().contains("is not the name of a host"));
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let config = load("", &[("RONDO_TOKEN", "rondo_secret")], None).unwrap();
+        assert_eq!(config.token(), Some("rondo_secret"));
+        assert!(config.values().iter().all(|entry| !entry.value.contains("secret")));
+        assert!(config.values().iter().any(|entry| entry.key == "token" && entry.value == "(set)"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod lock;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use conductor::{House, Parts};
 use kernel::clock::Clock;
+use kernel::ctx::Principal;
 use kernel::task::{Shutdown, Stopper};
 use tokio::net::TcpListener;
 
@@ -38,10 +40,14 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     }
     conductor::rollout::restore(&house).await?;
     let (stopper, shutdown) = kernel::task::shutdown();
+    let edge = edge(config, address)?;
+    if edge.authenticates {
+        first_admin(&house).await?;
+    }
     let executor = start(config, &data_dir, &house, &shutdown)?;
     lock.write_address(address)?;
     announce(address, &data_dir);
-    serve(listener, house.clone(), stopper, shutdown).await?;
+    serve(listener, (house.clone(), edge), stopper, shutdown).await?;
     let _finished = executor.await;
     house
         .log
@@ -65,6 +71,34 @@ async fn open(config: &Config, data_dir: &Path) -> anyhow::Result<House> {
     Ok(House::new(Parts { db, blob, log, fleet, clock, logs_dir: data_dir.join("pipelines") }))
 }
 
+fn edge(config: &Config, address: SocketAddr) -> anyhow::Result<api::Edge> {
+    let (authenticates, hosts) = (config.authenticates()?, config.hosts()?);
+    Ok(api::Edge { authenticates, hosts, any_address: !address.ip().is_loopback() })
+}
+
+/// Makes a token for a server that nobody could administer, and shows it this once.
+async fn first_admin(house: &House) -> anyhow::Result<()> {
+    let ctx = house.ctx(Principal::System("first-start"));
+    if let Some(secret) = house.db.write(move |tx| access::token::first_admin(tx, &ctx)).await? {
+        term::line(
+            "this server asks who calls, and nobody could administer it; here is an admin's token, shown only now:",
+        );
+        term::line(secret.reveal());
+        term::line("export it as RONDO_TOKEN for this command, as MLFLOW_TRACKING_TOKEN for mlflow");
+    }
+    Ok(())
+}
+
+/// What the steps of pipelines prove themselves with where the server asks: a token that lives in this process only.
+fn step_token(config: &Config, house: &House) -> anyhow::Result<BTreeMap<String, String>> {
+    if !config.authenticates()? {
+        return Ok(BTreeMap::new());
+    }
+    let secret = house.access.internal("pipeline", access::Role::Editor)?;
+    let named = ["RONDO_TOKEN", "MLFLOW_TRACKING_TOKEN"].map(|name| (name.to_owned(), secret.reveal().to_owned()));
+    Ok(named.into())
+}
+
 /// Starts what acts on its own; the handle ends when running pipeline steps have been stopped.
 fn start(
     config: &Config,
@@ -76,6 +110,7 @@ fn start(
         logs_dir: data_dir.join("pipelines"),
         max_steps: config.pipeline_slots()?,
         base_url: house.base_url().to_owned(),
+        env: step_token(config, house)?,
         ..pipelines::Options::default()
     };
     let executor = pipelines::Executor::new(house.db.clone(), options, house.clock.clone());
@@ -93,7 +128,12 @@ fn announce(address: SocketAddr, data_dir: &Path) {
 }
 
 /// Serves until a signal; then requests that run may end, but none may keep the server by never ending.
-async fn serve(listener: TcpListener, house: House, stopper: Stopper, mut shutdown: Shutdown) -> anyhow::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    (house, edge): (House, api::Edge),
+    stopper: Stopper,
+    mut shutdown: Shutdown,
+) -> anyhow::Result<()> {
     use axum::serve::ListenerExt as _;
     let listener = listener.tap_io(|stream| {
         let _best_effort = stream.set_nodelay(true);
@@ -107,7 +147,7 @@ async fn serve(listener: TcpListener, house: House, stopper: Stopper, mut shutdo
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        ended = axum::serve(listener, api::service(house)).with_graceful_shutdown(stopping) => ended?,
+        ended = axum::serve(listener, api::service_with(house, edge)).with_graceful_shutdown(stopping) => ended?,
         () = too_long => tracing::warn!("requests that had not ended were cut off"),
     }
     Ok(())

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use conductor::House;
 use serving::{Call, Error};
 
+pub(crate) use self::error::Predictions;
 use self::error::Refusal;
 use crate::route::post;
 use crate::scoring::{self, MediaType};

@@ -1,5 +1,6 @@
 //! Rondo's own protocol, `/api/v1`: what the command line and the browser app use. The reference is `docs/API.md`.
 
+mod audit;
 mod body;
 mod deployment;
 mod error;
@@ -10,6 +11,8 @@ mod outcome;
 mod overview;
 mod pipeline;
 mod run;
+mod token;
+mod user;
 mod version;
 
 pub(crate) use body::{Body, Query, RawBody};
@@ -31,6 +34,7 @@ pub(crate) fn routes() -> Routes {
 
 fn all() -> Routes {
     Routes::new()
+        .merge(audit::routes())
         .merge(deployment::routes())
         .merge(event::routes())
         .merge(model::routes())
@@ -39,6 +43,8 @@ fn all() -> Routes {
         .merge(overview::routes())
         .merge(pipeline::routes())
         .merge(run::routes())
+        .merge(token::routes())
+        .merge(user::routes())
         .merge(version::routes())
         .otherwise(error::no_such_route, error::no_such_method)
 }

@@ -3,6 +3,7 @@
 
 extern crate rondo_api as api;
 
+mod access_control;
 mod mlflow;
 mod route;
 mod server;

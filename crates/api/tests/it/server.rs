@@ -13,34 +13,51 @@ use tempfile::TempDir;
 /// A running server. It goes with this handle.
 pub(crate) struct Server {
     pub(crate) url: String,
+    pub(crate) house: House,
     client: reqwest::Client,
     _stop: Arc<tokio::task::JoinHandle<()>>,
     _loop: Option<Stopper>,
     directory: TempDir,
 }
 
+/// What a test wants of its server.
+#[derive(Default)]
+struct Wanted {
+    turns: bool,
+    calls_home: bool,
+    artifacts: Option<blob::Blob>,
+    edge: api::Edge,
+}
+
 impl Server {
     /// Starts one that does only what it is asked.
     pub(crate) async fn start() -> Self {
-        Self::build(false, false, None).await
+        Self::build(Wanted::default()).await
     }
 
     /// Starts one that does only what it is asked, with its artifacts elsewhere.
     pub(crate) async fn with_artifacts(blob: blob::Blob) -> Self {
-        Self::build(false, false, Some(blob)).await
+        Self::build(Wanted { artifacts: Some(blob), ..Wanted::default() }).await
     }
 
     /// Starts one whose loop turns: reactions, jobs, monitors and pipelines.
     pub(crate) async fn turning() -> Self {
-        Self::build(true, false, None).await
+        Self::build(Wanted { turns: true, ..Wanted::default() }).await
     }
 
     /// Starts one whose loop turns and which may call this machine.
     pub(crate) async fn calling_home() -> Self {
-        Self::build(true, true, None).await
+        Self::build(Wanted { turns: true, calls_home: true, ..Wanted::default() }).await
     }
 
-    async fn build(turns: bool, calls_home: bool, artifacts: Option<blob::Blob>) -> Self {
+    /// Starts one that asks who calls.
+    pub(crate) async fn asking() -> Self {
+        let edge = api::Edge { authenticates: true, ..api::Edge::default() };
+        Self::build(Wanted { edge, ..Wanted::default() }).await
+    }
+
+    async fn build(wanted: Wanted) -> Self {
+        let Wanted { turns, calls_home, artifacts, edge } = wanted;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let clock = Clock::system();
@@ -64,11 +81,12 @@ impl Server {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = house.clone();
         let serve = kernel::task::spawn("test-server", async move {
-            axum::serve(listener, api::service(house)).await.unwrap();
+            axum::serve(listener, api::service_with(served, edge)).await.unwrap();
         });
         let turning = turns.then_some(stopper);
-        Self { url, client: reqwest::Client::new(), _stop: Arc::new(serve), _loop: turning, directory }
+        Self { url, house, client: reqwest::Client::new(), _stop: Arc::new(serve), _loop: turning, directory }
     }
 
     /// A folder that goes with the server.

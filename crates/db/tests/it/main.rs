@@ -3,6 +3,7 @@
 // The name that all other crates use, in every module of this test.
 extern crate rondo_db as db;
 
+mod chain;
 mod copy;
 mod durability;
 mod events;

@@ -63,6 +63,9 @@ fn environment(step: &Step, run: &Run, options: &Options) -> BTreeMap<String, Os
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.into());
     set("RONDO_URL", &options.base_url);
     set("MLFLOW_TRACKING_URI", &options.base_url);
+    for (name, value) in &options.env {
+        set(name, value);
+    }
     for (name, value) in step_key::env(step, run) {
         set(&name, &value);
     }

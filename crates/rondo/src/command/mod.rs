@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod audit;
 mod config;
 mod deployment;
 mod doctor;
@@ -8,6 +9,8 @@ mod monitor;
 mod pipeline;
 mod run;
 mod show;
+mod token;
+mod user;
 
 use clap::CommandFactory as _;
 
@@ -57,6 +60,9 @@ async fn talk(session: &Session, command: Command) -> anyhow::Result<()> {
         Command::Monitor(what) => monitor::run(session, what).await,
         Command::Pipeline(what) => pipeline::run(session, what).await,
         Command::Run(what) => run::run(session, what).await,
+        Command::Audit(what) => audit::run(session, what).await,
+        Command::Token(what) => token::run(session, what).await,
+        Command::User(what) => user::run(session, what).await,
         _ => Ok(()),
     }
 }
@@ -65,6 +71,8 @@ fn load(global: &Global, up: &Up) -> anyhow::Result<Config> {
     let data_dir = up.data_dir.as_ref().map(|path| path.display().to_string());
     let flags = [
         ("listen", up.listen.clone()),
+        ("auth", up.auth.clone()),
+        ("hosts", up.hosts.clone()),
         ("data_dir", data_dir),
         ("database", up.database.clone()),
         ("artifacts", up.artifacts.clone()),

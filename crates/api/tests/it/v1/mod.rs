@@ -1,5 +1,6 @@
 //! Rondo's own protocol: status and whole body of every route, and what a mistake is told.
 
+mod audit;
 mod deployment;
 mod event;
 mod model;

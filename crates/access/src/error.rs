@@ -1,0 +1,114 @@
+//! What can go wrong with users and tokens, and why somebody is not let in.
+
+use kernel::error::{Classified, Kind};
+
+/// An error of this layer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] db::Error),
+    /// A name that cannot be one.
+    #[error("`{name}` cannot be a name: it must have 1 to 64 letters, digits, dots, hyphens, underscores or @")]
+    Name {
+        /// What was given.
+        name: String,
+    },
+    /// A password that is easy to guess.
+    #[error("the password is too short: it must have at least {least} characters")]
+    ShortPassword {
+        /// Characters that it must have.
+        least: usize,
+    },
+    /// An end that is over.
+    #[error("the token would have expired already")]
+    ExpiresBefore,
+    /// The name is in use.
+    #[error("{what} `{name}` exists already")]
+    Exists {
+        /// The noun.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It does not exist.
+    #[error("{what} `{name}` does not exist")]
+    Missing {
+        /// The noun.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The password could not be hashed.
+    #[error("the password cannot be hashed: {reason}")]
+    Hash {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Classified for Error {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Db(error) => error.kind(),
+            Self::Name { .. } | Self::ShortPassword { .. } | Self::ExpiresBefore => Kind::Invalid,
+            Self::Exists { .. } => Kind::AlreadyExists,
+            Self::Missing { .. } => Kind::NotFound,
+            Self::Hash { .. } => Kind::Internal,
+        }
+    }
+
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::Name { .. } => Some("name"),
+            Self::ShortPassword { .. } => Some("password"),
+            Self::ExpiresBefore => Some("expires"),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Db(error) => error.hint(),
+            Self::Exists { what: "token", name } => {
+                Some(format!("choose another name, or end that one with `rondo token revoke {name}`"))
+            }
+            Self::Exists { .. } => Some("choose another name".to_owned()),
+            Self::Missing { what: "token", .. } => Some("`rondo token list` shows those that are there".to_owned()),
+            Self::Missing { .. } => Some("`rondo user list` shows those that are there".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No token like this, or no user with this password.
+    #[error("the {what} is not known here")]
+    Unknown {
+        /// What was tried: `token`, or `user or password`.
+        what: &'static str,
+    },
+    /// The token has expired.
+    #[error("the token `{name}` has expired")]
+    Expired {
+        /// The token's name.
+        name: String,
+    },
+    /// The token was revoked.
+    #[error("the token `{name}` was revoked")]
+    Revoked {
+        /// The token's name.
+        name: String,
+    },
+    /// Too many passwords are being checked.
+    #[error("too many passwords are being checked at once")]
+    Busy,
+    /// The database does not answer.
+    #[error("who calls cannot be checked now: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+}
