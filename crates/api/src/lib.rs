@@ -11,6 +11,7 @@ pub mod invocations;
 pub mod metrics;
 pub mod mlflow;
 mod models_v1;
+pub mod otlp;
 pub mod predict;
 pub mod principal;
 pub mod route;
@@ -49,6 +50,7 @@ fn protocols() -> Vec<(Router<House>, Vec<route::Declared>)> {
         metrics::routes().finish(),
         mlflow::routes().finish(),
         models_v1::routes().finish(),
+        otlp::routes().finish(),
         predict::routes().finish(),
         v1::routes().finish(),
         v2::routes().finish(),

@@ -1,8 +1,9 @@
-//! Experiments, runs, params, metrics, tags, dataset inputs and logged models, with MLflow's rules.
+//! Experiments, runs, params, metrics, tags, dataset inputs, logged models, traces and assessments, with MLflow's rules.
 //!
 //! Functions take the open transaction and the context first; the caller owns the transaction. No HTTP and no files here: the
 //! bytes of artifacts are `blob`'s, the wire is `api`'s. Error texts are MLflow's own where its clients and tests look at them.
 
+pub mod assessment;
 pub mod batch;
 mod check;
 pub mod dataset;
@@ -17,6 +18,7 @@ pub mod param;
 pub mod run;
 pub mod search;
 pub mod tag;
+pub mod trace;
 mod uri;
 
 pub use error::Error;

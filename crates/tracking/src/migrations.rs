@@ -10,6 +10,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0004-logged-models", sql: LOGGED_MODELS },
     Migration { id: "tracking/0005-metric-blocks", sql: METRIC_BLOCKS },
     Migration { id: "tracking/0006-metric-order", sql: METRIC_ORDER },
+    Migration { id: "tracking/0007-traces", sql: TRACES },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -181,4 +182,71 @@ ALTER TABLE metric_series ADD COLUMN experiment_id BIGINT NOT NULL DEFAULT 0;
 UPDATE metric_series SET experiment_id =
     (SELECT r.experiment_id FROM runs r WHERE r.run_id = metric_series.run_id);
 CREATE INDEX metric_series_by_value ON metric_series (experiment_id, key, is_nan, value, run_id);
+";
+
+/// A trace is known by what a client says of it and by its spans; either may come first. Everything goes with the trace.
+const TRACES: &str = "
+CREATE TABLE traces (
+    trace_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id),
+    client_request_id TEXT,
+    request_ms BIGINT NOT NULL,
+    duration_ms BIGINT,
+    state TEXT NOT NULL,
+    request_preview TEXT,
+    response_preview TEXT,
+    finalized BOOLEAN NOT NULL
+);
+CREATE INDEX traces_by_experiment ON traces (experiment_id, request_ms);
+CREATE TABLE trace_tags (
+    trace_id TEXT NOT NULL REFERENCES traces (trace_id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (trace_id, key)
+);
+CREATE TABLE trace_metadata (
+    trace_id TEXT NOT NULL REFERENCES traces (trace_id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (trace_id, key)
+);
+CREATE TABLE trace_links (
+    trace_id TEXT NOT NULL REFERENCES traces (trace_id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    PRIMARY KEY (trace_id, kind, target)
+);
+CREATE INDEX trace_links_by_target ON trace_links (kind, target);
+CREATE TABLE trace_spans (
+    trace_id TEXT NOT NULL REFERENCES traces (trace_id) ON DELETE CASCADE,
+    span_id TEXT NOT NULL,
+    parent_id TEXT,
+    name TEXT NOT NULL,
+    kind TEXT,
+    status TEXT NOT NULL,
+    start_ns BIGINT NOT NULL,
+    end_ns BIGINT,
+    content TEXT NOT NULL,
+    PRIMARY KEY (trace_id, span_id)
+);
+CREATE TABLE assessments (
+    assessment_id TEXT PRIMARY KEY,
+    trace_id TEXT NOT NULL REFERENCES traces (trace_id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    value_text TEXT,
+    value_number DOUBLE PRECISION,
+    source_type TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    rationale TEXT,
+    metadata TEXT,
+    span_id TEXT,
+    overrides TEXT,
+    valid BOOLEAN NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL
+);
+CREATE INDEX assessments_by_trace ON assessments (trace_id, kind, name);
 ";

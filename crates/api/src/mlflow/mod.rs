@@ -2,6 +2,7 @@
 //! `docs/API-DESIGN.md`.
 
 mod artifact;
+mod assessment;
 mod dataset;
 mod error;
 mod experiment;
@@ -14,6 +15,7 @@ mod run;
 mod server;
 mod shape;
 mod source;
+mod trace;
 mod webhook;
 mod wire;
 
@@ -37,6 +39,7 @@ pub(crate) type Routes = crate::route::Routes<error::Mlflow>;
 pub(crate) fn routes() -> Routes {
     let nouns = Routes::new()
         .merge(artifact::routes())
+        .merge(assessment::routes())
         .merge(dataset::routes())
         .merge(experiment::routes())
         .merge(logged_model::routes())
@@ -45,6 +48,7 @@ pub(crate) fn routes() -> Routes {
         .merge(registered_model::routes())
         .merge(run::routes())
         .merge(server::routes())
+        .merge(trace::routes())
         .merge(webhook::routes())
         .body_limit(MAX_BODY);
     let rooted = Routes::new().merge(artifact::root_routes()).merge(server::root_routes());

@@ -14,6 +14,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tracking::Pair;
 
 use super::Error;
 
@@ -265,6 +266,19 @@ impl<'a> Fields<'a> {
             Some(Value::Object(object)) => Ok(Some(Fields { object, list: self.list })),
             Some(other) => Err(self.wrong_type(name, other)),
         }
+    }
+
+    /// A value of any shape that may be absent.
+    pub(crate) fn value(&self, name: &'static str) -> Result<Option<&'a Value>, Error> {
+        self.get(name)
+    }
+
+    /// An object of texts, in the order of its keys; absent is empty.
+    pub(crate) fn text_map(&self, name: &'static str) -> Result<Vec<Pair>, Error> {
+        let Some(value) = self.get(name)? else { return Ok(Vec::new()) };
+        let object = value.as_object().ok_or_else(|| self.wrong_type(name, value))?;
+        let pair = |(key, value): (&String, &Value)| Some(Pair::new(key.as_str(), value.as_str()?));
+        object.iter().map(pair).collect::<Option<Vec<_>>>().ok_or_else(|| self.wrong_type(name, value))
     }
 
     /// The field under either of its names.

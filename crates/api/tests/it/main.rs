@@ -5,6 +5,7 @@ extern crate rondo_api as api;
 
 mod access_control;
 mod mlflow;
+mod otlp;
 mod route;
 mod server;
 mod v1;

@@ -6,10 +6,12 @@ mod logged_models;
 mod runs;
 mod term;
 pub(crate) mod token;
+mod traces;
 
 pub use experiments::{ExperimentSearch, experiments};
 pub use logged_models::{DatasetFilter, ModelOrder, ModelSearch, logged_models};
 pub use runs::{RunSearch, runs};
+pub use traces::{TraceSearch, traces};
 
 /// More rows than there can be, with room for one more.
 pub(crate) const EVERYTHING: i64 = i64::MAX / 4;

@@ -10,6 +10,7 @@ mod logged_model;
 mod metric;
 mod run;
 mod search;
+mod trace;
 
 use db::{Db, Tx};
 use kernel::ctx::{Ctx, Principal};

@@ -83,6 +83,26 @@ const REGISTRY: &str = "
     POST webhooks/w-1/test
 ";
 
+/// Below `/mlflow`: traces and what is said of them.
+const TRACES: &str = "
+    POST traces
+    POST traces/search
+    GET traces/get
+    GET traces/batchGet
+    POST traces/batchGetInfos
+    POST traces/delete-traces
+    POST traces/link-to-run
+    POST traces/link-prompts
+    GET traces/tr-1
+    PATCH traces/tr-1/tags
+    DELETE traces/tr-1/tags
+    POST traces/tr-1/assessments
+    GET traces/tr-1/assessments/a-1
+    PATCH traces/tr-1/assessments/a-1
+    DELETE traces/tr-1/assessments/a-1
+    GET get-trace-artifact
+";
+
 /// Beside them. Multipart transfer is refused in words that make clients send the file in one piece.
 const ROOTED: &str = "
     GET /version
@@ -118,7 +138,7 @@ async fn check(server: &Server, method: Method, path: &str) {
 #[tokio::test]
 async fn every_pair_of_the_contract_answers_under_every_prefix() {
     let server = Server::start().await;
-    for list in [TRACKING, REGISTRY] {
+    for list in [TRACKING, REGISTRY, TRACES] {
         for (method, path) in pairs(list) {
             for prefix in PREFIXES {
                 check(&server, method.clone(), &format!("{prefix}/{path}")).await;
