@@ -72,7 +72,8 @@ impl Classified for LoadError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NoModel { .. } => {
-                "log the model with mlflow.sklearn.log_model, or give one .skops, .pkl or .joblib file".to_owned()
+                "log the model with mlflow.sklearn, mlflow.lightgbm or mlflow.xgboost, or give one model file"
+                    .to_owned()
             }
             Self::Damaged { .. } => {
                 "log the model again from where it was trained and register that version".to_owned()
@@ -91,7 +92,9 @@ fn unknown_class_hint(class: &str) -> String {
     if class.starts_with("sklearn.") {
         format!("replace this step by a supported one and train again; {known}")
     } else {
-        format!("only scikit-learn estimators run natively, foreign code in a model file is never executed; {known}")
+        format!(
+            "only scikit-learn, LightGBM and XGBoost models run natively, foreign code in a model file is never executed; {known}"
+        )
     }
 }
 

@@ -2,18 +2,40 @@
 
 use kernel::frame::Cell;
 
+use crate::boost::link::Ending;
 use crate::histogram::HistEnsemble;
 use crate::plan::{Block, Plan, Planner, Table};
 use crate::trees::Ensemble;
+use crate::trees::exact::{Exact, plus};
 use crate::view::{Plain, View};
 use crate::{LoadError, Output, PredictError, Task};
 
 /// How raw scores are made.
 #[derive(Debug)]
 pub(crate) enum Kernel {
-    Trees { ensemble: Ensemble, start: Vec<f64>, divide: Option<f64> },
-    Histogram { ensemble: HistEnsemble, start: Vec<f64> },
-    Linear { coefficients: Vec<f64>, intercept: Vec<f64> },
+    Trees {
+        ensemble: Ensemble,
+        start: Vec<f64>,
+        divide: Option<f64>,
+    },
+    Histogram {
+        ensemble: HistEnsemble,
+        start: Vec<f64>,
+    },
+    Exact {
+        ensemble: Exact,
+        start: Vec<f64>,
+        divide: Option<f64>,
+    },
+    Linear {
+        coefficients: Vec<f64>,
+        intercept: Vec<f64>,
+    },
+    /// XGBoost's: 32-bit numbers, missing values left out. Weights are (features + 1) x outputs, the bias last.
+    LinearSingle {
+        weights: Vec<f64>,
+        start: Vec<f64>,
+    },
 }
 
 /// What becomes of the raw scores of a row.
@@ -33,6 +55,8 @@ pub(crate) enum Finish {
     OneAgainstRest,
     /// They are probabilities already.
     Fractions,
+    /// What a boosting library makes of its sums.
+    Boosted(Ending),
 }
 
 /// Whether missing values may reach the estimator; the name is the estimator's.
@@ -61,6 +85,7 @@ pub(crate) struct Head {
 pub(crate) struct Scratch {
     narrow: Vec<[f32; NARROW]>,
     wide: Vec<f32>,
+    double: Vec<f64>,
     raw: Vec<f64>,
 }
 
@@ -118,7 +143,10 @@ impl Head {
     /// Raw scores a row.
     fn width(&self) -> usize {
         match &self.kernel {
-            Kernel::Trees { start, .. } | Kernel::Histogram { start, .. } => start.len(),
+            Kernel::Trees { start, .. }
+            | Kernel::Histogram { start, .. }
+            | Kernel::Exact { start, .. }
+            | Kernel::LinearSingle { start, .. } => start.len(),
             Kernel::Linear { intercept, .. } => intercept.len(),
         }
     }
@@ -143,6 +171,18 @@ impl Head {
             Kernel::Histogram { ensemble, start } => {
                 start_rows(&mut scratch.raw, start, block.rows);
                 ensemble.add(block, &self.slots, &mut scratch.raw);
+            }
+            Kernel::Exact { ensemble, start, divide } => {
+                start_rows(&mut scratch.raw, start, block.rows);
+                let missing = self.gather(plan, block, ensemble.single(), &mut scratch.double)?;
+                ensemble.add(&scratch.double, self.slots.len(), missing, &mut scratch.raw);
+                if let Some(count) = divide {
+                    scratch.raw.iter_mut().for_each(|score| *score /= count);
+                }
+            }
+            Kernel::LinearSingle { weights, start } => {
+                self.gather(plan, block, true, &mut scratch.double)?;
+                linear_single(&scratch.double, self.slots.len(), weights, start, &mut scratch.raw);
             }
             Kernel::Linear { coefficients, intercept } => {
                 self.finite(plan, block)?;
@@ -186,6 +226,21 @@ impl Head {
         let rows: Vec<&[f32]> = scratch.wide.chunks_exact(width).collect();
         ensemble.add(&rows, missing, &mut scratch.raw);
         Ok(())
+    }
+
+    /// The rows side by side, rounded to 32 bits if `single`; true if one is missing.
+    fn gather(&self, plan: &Plan, block: &Block<'_>, single: bool, out: &mut Vec<f64>) -> Result<bool, PredictError> {
+        let width = self.slots.len();
+        let mut missing = false;
+        out.resize(block.rows * width, 0.0);
+        for (feature, slot) in self.slots.iter().enumerate() {
+            for (row, number) in block.slot(*slot).iter().enumerate() {
+                let number = if single { f64::from(*number as f32) } else { *number };
+                out[row * width + feature] = number;
+                missing |= self.check(plan, block, feature, row, number)?;
+            }
+        }
+        Ok(missing)
     }
 
     /// Refuses what scikit-learn refuses; true if the number is missing.
@@ -275,6 +330,7 @@ impl Head {
                 push(output, raw, chosen);
             }
             Finish::Fractions => push(output, raw, first_max(raw)),
+            Finish::Boosted(ending) => ending.finish(raw, output),
         }
     }
 
@@ -283,9 +339,28 @@ impl Head {
         let kernel = match &self.kernel {
             Kernel::Trees { ensemble, start, .. } => ensemble.memory() + start.len() * size_of::<f64>(),
             Kernel::Histogram { ensemble, start } => ensemble.memory() + start.len() * size_of::<f64>(),
-            Kernel::Linear { coefficients, intercept } => (coefficients.len() + intercept.len()) * size_of::<f64>(),
+            Kernel::Exact { ensemble, start, .. } => ensemble.memory() + start.len() * size_of::<f64>(),
+            Kernel::Linear { coefficients: many, intercept: few }
+            | Kernel::LinearSingle { weights: many, start: few } => (many.len() + few.len()) * size_of::<f64>(),
         };
         kernel + self.slots.len() * 2 * size_of::<u32>() + self.classes.len() * size_of::<Cell>()
+    }
+}
+
+/// Row by row: base and bias, then each value that is there times its weight, rounded at each step.
+fn linear_single(rows: &[f64], width: usize, weights: &[f64], start: &[f64], raw: &mut Vec<f64>) {
+    let outputs = start.len();
+    let bias = &weights[width * outputs..];
+    for row in rows.chunks_exact(width.max(1)) {
+        for output in 0..outputs {
+            let mut sum = start[output];
+            plus::<true>(&mut sum, bias[output]);
+            for (feature, number) in row.iter().enumerate().filter(|(_, number)| !number.is_nan()) {
+                let product = (*number as f32) * (weights[feature * outputs + output] as f32);
+                plus::<true>(&mut sum, f64::from(product));
+            }
+            raw.push(sum);
+        }
     }
 }
 
@@ -295,7 +370,7 @@ fn start_rows(raw: &mut Vec<f64>, start: &[f64], rows: usize) {
     }
 }
 
-fn push(output: &mut Output, probabilities: &[f64], chosen: usize) {
+pub(crate) fn push(output: &mut Output, probabilities: &[f64], chosen: usize) {
     let score = if probabilities.len() == 2 { probabilities[1] } else { probabilities[chosen] };
     output.scores.push(score);
     output.class.get_or_insert_default().push(chosen as u32);
@@ -322,7 +397,7 @@ fn normalise(scores: &mut [f64]) {
 }
 
 /// The index of the greatest score; the first of equal ones, as numpy's argmax.
-fn first_max(scores: &[f64]) -> usize {
+pub(crate) fn first_max(scores: &[f64]) -> usize {
     let mut best = 0;
     for (index, score) in scores.iter().enumerate() {
         if *score > scores[best] {

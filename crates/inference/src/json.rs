@@ -15,6 +15,8 @@ pub(crate) enum Json<'t> {
     Float(f64),
     Text(Cow<'t, str>),
     List(Vec<Json<'t>>),
+    /// A list of numbers of one type; only UBJ has those.
+    Numbers(Vec<f64>),
     Map(Vec<(Cow<'t, str>, Json<'t>)>),
 }
 
@@ -23,6 +25,25 @@ impl Json<'_> {
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Map(pairs) => pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The numbers of a list; truth values count as 0 and 1, null as NaN.
+    pub(crate) fn numbers(&self) -> Option<Vec<f64>> {
+        match self {
+            Self::Numbers(numbers) => Some(numbers.clone()),
+            Self::List(members) => members.iter().map(Self::number).collect(),
+            _ => None,
+        }
+    }
+
+    fn number(&self) -> Option<f64> {
+        match self {
+            Self::Null => Some(f64::NAN),
+            Self::Bool(flag) => Some(f64::from(u8::from(*flag))),
+            Self::Int(number) => Some(*number as f64),
+            Self::Float(number) => Some(*number),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Three storeys, each knowing only the one below:
 //!
-//! 1. *Readers* (`pickle`, `joblib`, `skops`, `npy`, `mlmodel`) turn a file into a `node::Document`: an arena of inert nodes.
+//! 1. *Readers* (`pickle`, `joblib`, `skops`, `npy`, `mlmodel`, `boost`) turn a file into a `node::Document`: an arena of inert nodes.
 //!    Nothing in a file is ever called: a `__reduce__` is a node with a name and arguments, no more.
 //! 2. *Estimators* (`sklearn`) recognise the nodes they know by the full name of their class and compile them into a plan; any
 //!    other class is refused with that name and what to do ([`LoadError::UnknownClass`]).
@@ -12,6 +12,7 @@
 
 mod archive;
 mod array;
+mod boost;
 mod error;
 mod head;
 mod histogram;

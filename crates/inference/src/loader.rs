@@ -1,14 +1,18 @@
 //! From a package to a model: find the file, read it into inert nodes, compile those.
 
+mod boosted;
+
 use std::sync::Arc;
 
 use kernel::frame::ColumnKind;
 
+use crate::boost::{lightgbm, xgboost};
+use crate::head::Head;
 use crate::joblib::{self, Shape};
 use crate::mlmodel::{self, MlModel};
 use crate::model::{Input, Model, ModelInfo, PredictFn};
 use crate::node::Document;
-use crate::plan::Planner;
+use crate::plan::{Planner, Table};
 use crate::signature::{DataType, Signature};
 use crate::view::View;
 use crate::{LoadError, Package, pickle, sklearn, skops};
@@ -17,12 +21,16 @@ use crate::{LoadError, Package, pickle, sklearn, skops};
 const COST_FACTOR: usize = 32;
 const COST_FLOOR: usize = 64 << 20;
 /// Endings of model files, in the order of preference.
-const ENDINGS: [&str; 4] = [".skops", ".joblib", ".pkl", ".pickle"];
+const ENDINGS: [&str; 10] =
+    [".skops", ".joblib", ".pkl", ".pickle", ".lgb", ".ubj", ".xgb", "model.json", "model.txt", "model.bst"];
 
 /// Reads a package.
 pub(crate) fn load(package: &Package) -> Result<Model, LoadError> {
     let (mlmodel, file) = find(package)?;
     let bytes = package.get(&file).map_or(&[][..], |bytes| &bytes[..]);
+    if lightgbm::sniff(bytes) || xgboost::sniff(bytes) {
+        return boosted::load(package, mlmodel, &file, bytes);
+    }
     let shape = joblib::sniff(bytes);
     if shape == Shape::Zip {
         let document = skops::read(&file, bytes, joblib::budget(bytes.len()))?;
@@ -61,25 +69,60 @@ fn compile(
     length: usize,
 ) -> Result<Model, LoadError> {
     let view = View::root(document);
-    let sklearn::Shape { names, count } = sklearn::shape(&view)?;
-    let (version, version_text) = sklearn::version(&view)?;
-    let inputs = inputs(&view, mlmodel.signature.as_ref(), names.as_deref(), count)?;
+    let shape = sklearn::shape(&view)?;
+    let (version, library) = library(&view, &mlmodel)?;
+    let about = About { library, estimator: sklearn::describe(&view), format, predict_fn: None, length };
+    finish(package, mlmodel, &view, shape, about, |planner, table| sklearn::compile(&view, planner, table, version))
+}
+
+/// The version of scikit-learn, and the library that wrote the model with its version. A wrapper of a boosting library that stands
+/// alone does not say which scikit-learn it knew, and does not depend on it.
+fn library(view: &View<'_>, mlmodel: &MlModel) -> Result<(sklearn::Version, String), LoadError> {
+    let name = view.class().split('.').next().unwrap_or_default();
+    if lightgbm::is_wrapper(view.class()) || xgboost::is_wrapper(view.class()) {
+        let version = mlmodel.library_version.as_deref().unwrap_or("of unknown version");
+        return Ok((sklearn::NEWEST, format!("{name} {version}")));
+    }
+    let (version, text) = sklearn::version(view)?;
+    Ok((version, format!("scikit-learn {text}")))
+}
+
+/// What the info of a model tells, and the bytes of its file.
+struct About {
+    library: String,
+    estimator: String,
+    format: &'static str,
+    predict_fn: Option<PredictFn>,
+    length: usize,
+}
+
+/// Lays out the inputs, compiles, and puts the model together.
+fn finish(
+    package: &Package,
+    mlmodel: MlModel,
+    view: &View<'_>,
+    shape: sklearn::Shape,
+    about: About,
+    compile: impl FnOnce(&mut Planner, Table) -> Result<Head, LoadError>,
+) -> Result<Model, LoadError> {
+    let sklearn::Shape { names, count } = shape;
+    let inputs = inputs(view, mlmodel.signature.as_ref(), names.as_deref(), count)?;
     let columns =
         inputs.iter().map(|input| (input.input.name.clone(), input.kind, input.input.data_type == DataType::Float));
-    let budget = length.saturating_mul(COST_FACTOR).saturating_add(COST_FLOOR);
+    let budget = about.length.saturating_mul(COST_FACTOR).saturating_add(COST_FLOOR);
     let mut planner = Planner::new(columns.collect(), budget);
-    let order = order(&view, &inputs, names.as_deref(), count)?;
+    let order = order(view, &inputs, names.as_deref(), count)?;
     let table = planner.table(&order);
-    let head = sklearn::compile(&view, &mut planner, table, version)?;
+    let head = compile(&mut planner, table)?;
     let plan = planner.finish();
     let inputs = inputs.into_iter().zip(&plan.inputs).map(|(declared, column)| settle(declared, column.kind)).collect();
     let info = ModelInfo {
-        library: format!("scikit-learn {version_text}"),
-        estimator: sklearn::describe(&view),
+        library: about.library,
+        estimator: about.estimator,
         digest: package.digest(),
-        format,
+        format: about.format,
         memory_bytes: size_of::<Model>() + plan.memory() + head.memory(),
-        predict_fn: mlmodel.predict_fn.unwrap_or(PredictFn::Predict),
+        predict_fn: mlmodel.predict_fn.or(about.predict_fn).unwrap_or(PredictFn::Predict),
     };
     Ok(Model::new(mlmodel.signature, inputs, plan, head, info))
 }

@@ -8,6 +8,8 @@ use crate::{LoadError, PredictFn};
 
 const FILE: &str = "MLmodel";
 const MAX_DEPTH: usize = 32;
+/// Flavors that name their file `data`.
+const BOOSTING: [&str; 2] = ["lightgbm", "xgboost"];
 /// mlflow writes a few kilobytes; a wide signature some hundred.
 const MAX_LENGTH: usize = 16 << 20;
 
@@ -17,6 +19,10 @@ pub(crate) struct MlModel {
     /// The model file, relative to `MLmodel`.
     pub(crate) model_file: Option<String>,
     pub(crate) predict_fn: Option<PredictFn>,
+    /// The class that the flavors of LightGBM and XGBoost name: `xgboost.core.Booster`.
+    pub(crate) model_class: Option<String>,
+    /// The version of LightGBM or XGBoost that logged it.
+    pub(crate) library_version: Option<String>,
     pub(crate) signature: Option<Signature>,
 }
 
@@ -52,9 +58,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<MlModel, LoadError> {
     let root = parse(text)?;
     let flavors = root.get("flavors").ok_or_else(|| LoadError::damaged(FILE, "it has no flavors"))?;
     let pyfunc = flavors.get("python_function");
+    let signature = root.get("signature").map(signature).transpose()?;
+    if let Some((name, flavor)) = BOOSTING.iter().find_map(|name| Some((name, flavors.get(name)?))) {
+        let part = |name: &str| flavor.get(name).and_then(Yaml::text).map(str::to_owned);
+        let library_version = if *name == "lightgbm" { part("lgb_version") } else { part("xgb_version") };
+        let model_file = part("data").or_else(|| pyfunc?.get("data")?.text().map(str::to_owned));
+        let model_class = part("model_class");
+        return Ok(MlModel { model_file, predict_fn: None, model_class, library_version, signature });
+    }
     let Some(sklearn) = flavors.get("sklearn") else {
         let loader = pyfunc.and_then(|pyfunc| pyfunc.get("loader_module")).and_then(Yaml::text);
-        let class = loader.unwrap_or("a flavor other than sklearn").to_owned();
+        let class = loader.unwrap_or("a flavor other than sklearn, lightgbm and xgboost").to_owned();
         return Err(LoadError::UnknownClass { class, place: format!("flavors of {FILE}") });
     };
     let model_file = sklearn.get("pickled_model").or_else(|| pyfunc.and_then(|pyfunc| pyfunc.get("model_path")));
@@ -66,8 +80,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<MlModel, LoadError> {
             return Err(LoadError::unsupported("mlflow.sklearn", FILE, format!("pyfunc_predict_fn={other}")));
         }
     };
-    let signature = root.get("signature").map(signature).transpose()?;
-    Ok(MlModel { model_file: model_file.and_then(Yaml::text).map(str::to_owned), predict_fn, signature })
+    let model_file = model_file.and_then(Yaml::text).map(str::to_owned);
+    Ok(MlModel { model_file, predict_fn, model_class: None, library_version: None, signature })
 }
 
 fn signature(yaml: &Yaml) -> Result<Signature, LoadError> {
@@ -144,7 +158,7 @@ mod tests {
             "flavors: {",
             &deep,
             laughs,
-            "flavors: {python_function: {loader_module: mlflow.xgboost}}",
+            "flavors: {python_function: {loader_module: mlflow.pytorch}}",
         ] {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }

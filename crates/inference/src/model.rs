@@ -40,13 +40,15 @@ pub enum PredictFn {
     Predict,
     /// The probabilities of the classes.
     PredictProba,
+    /// `Output::scores` of two classes, the probabilities of more: what the boosters of LightGBM and XGBoost answer.
+    Scores,
 }
 
 impl PredictFn {
     /// scikit-learn's name of the method.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Predict => "predict",
+            Self::Predict | Self::Scores => "predict",
             Self::PredictProba => "predict_proba",
         }
     }
@@ -55,13 +57,13 @@ impl PredictFn {
 /// What is known of a model besides its numbers.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
-    /// The library and version that wrote it: `scikit-learn 1.9.1`.
+    /// The library and version that wrote it: `scikit-learn 1.9.1`, `xgboost 3.2.0`.
     pub library: String,
     /// The class, with its steps: `sklearn.pipeline.Pipeline(...)`.
     pub estimator: String,
     /// BLAKE3 digest of the package.
     pub digest: String,
-    /// The format of the model file: `skops`, `pickle` or `joblib`.
+    /// The format of the model file: `skops`, `pickle`, `joblib`, `lightgbm`, `xgboost-json` or `xgboost-ubj`.
     pub format: &'static str,
     /// Heap bytes that the loaded model holds.
     pub memory_bytes: usize,

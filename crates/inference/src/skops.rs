@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
                 Ok(Json::Text(value)) => Node::Text(Cow::Owned(value.into_owned())),
                 Ok(Json::Int(value)) => Node::Int(value),
                 Ok(Json::Float(value)) => Node::Float(value),
-                Ok(Json::List(_) | Json::Map(_)) => Node::Opaque,
+                Ok(Json::List(_) | Json::Numbers(_) | Json::Map(_)) => Node::Opaque,
                 Err(error) => return Err(self.damaged(format!("a JsonNode: {error}"))),
             },
         };

@@ -48,6 +48,11 @@ impl<'d> View<'d> {
         Self { document, id: document.root, place: "the model".to_owned() }
     }
 
+    /// The root, at a place of this name.
+    pub(crate) fn named(document: &'d Document<'d>, place: &str) -> Self {
+        Self { document, id: document.root, place: place.to_owned() }
+    }
+
     fn at(&self, id: Id, place: String) -> Self {
         Self { document: self.document, id, place }
     }
@@ -186,6 +191,18 @@ impl<'d> View<'d> {
 
     pub(crate) fn text(&self) -> Result<&'d str, LoadError> {
         self.document.as_text(self.id).ok_or_else(|| self.damaged(format!("a text was expected, not {}", self.class())))
+    }
+
+    /// The bytes of a `bytes` or `bytearray`.
+    pub(crate) fn bytes(&self) -> Result<&'d [u8], LoadError> {
+        let id = match self.node() {
+            Node::Object(object) if self.class() == "builtins.bytearray" => object.args.first().copied(),
+            _ => Some(self.id),
+        };
+        match id.map(|id| self.document.get(id)) {
+            Some(Node::Bytes(bytes)) => Ok(bytes),
+            _ => Err(self.damaged(format!("bytes were expected, not {}", self.class()))),
+        }
     }
 
     pub(crate) fn int(&self) -> Result<i64, LoadError> {

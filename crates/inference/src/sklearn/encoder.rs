@@ -31,7 +31,7 @@ fn categories(view: &View<'_>, planner: &mut Planner, table: &Table) -> Result<V
 }
 
 /// The look-up of one column and where its values are found.
-fn reader(
+pub(crate) fn reader(
     view: &View<'_>,
     planner: &mut Planner,
     feature: &Feature,

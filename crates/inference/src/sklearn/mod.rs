@@ -5,7 +5,7 @@
 
 mod boosting;
 mod columns;
-mod encoder;
+pub(crate) mod encoder;
 mod forest;
 mod hist;
 mod imputer;
@@ -15,6 +15,7 @@ mod scaler;
 mod tree;
 
 use crate::LoadError;
+use crate::boost::{lightgbm, xgboost};
 use crate::head::Head;
 use crate::plan::{Planner, Table};
 use crate::view::{Plain, View};
@@ -26,6 +27,8 @@ pub(crate) type Version = (u32, u32);
 
 /// The oldest version whose attributes are known here.
 const OLDEST: Version = (1, 3);
+/// The newest whose rules are known here.
+pub(crate) const NEWEST: Version = (1, 9);
 /// Attributes may change their meaning with a new major version.
 const NEXT_MAJOR: u32 = 2;
 
@@ -88,6 +91,8 @@ pub(crate) fn compile(
         "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier" => {
             hist::classifier(view, planner, table)
         }
+        name if lightgbm::is_wrapper(name) => lightgbm::wrapper(view, planner, &table),
+        name if xgboost::is_wrapper(name) => xgboost::wrapper(view, planner, &table),
         _ => Err(view.unknown_class()),
     };
     planner.leave();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::LoadError;
+use crate::boost::{lightgbm, xgboost};
 use crate::head::Head;
 use crate::plan::{Planner, Table};
 use crate::sklearn::{Version, compile, transform as transform_one};
@@ -101,6 +102,12 @@ pub(crate) fn shape(view: &View<'_>) -> Result<Shape, LoadError> {
         };
         let step = steps.into_iter().map(|(_, step)| step).find(|step| step.text().is_err() && !step.is_none());
         first = step.ok_or_else(|| view.damaged("the pipeline has no steps"))?;
+    }
+    if lightgbm::is_wrapper(first.class()) {
+        return lightgbm::wrapper_shape(&first);
+    }
+    if xgboost::is_wrapper(first.class()) {
+        return xgboost::wrapper_shape(&first);
     }
     let Some(count) = first.find("n_features_in_") else {
         let known = first.class().starts_with("sklearn.") && first.class() != PIPELINE;

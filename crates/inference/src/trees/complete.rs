@@ -2,6 +2,7 @@
 //! branches. A tree of depth `D` is an array of `1 << D` splits (the first unused) and one of `1 << D` leaves, so that masked indices
 //! need no bounds checks. Eight walks run interleaved (eight trees of one row, or eight rows of one tree) to hide latency.
 
+use super::exact::plus;
 use super::{Tree, floor32};
 
 const LANES: usize = 8;
@@ -76,33 +77,38 @@ impl Complete {
         self.splits.len() * size_of::<Split>() + self.leaves.len() * size_of::<f64>()
     }
 
-    pub(super) fn add<R: Width>(&self, rows: &[R], missing: bool, out: &mut [f64]) {
+    pub(super) fn add<R: Width, const SINGLE: bool>(&self, rows: &[R], missing: bool, out: &mut [f64]) {
         match self.depth {
-            1 => self.run::<R, 1, 2>(rows, missing, out),
-            2 => self.run::<R, 2, 4>(rows, missing, out),
-            3 => self.run::<R, 3, 8>(rows, missing, out),
-            4 => self.run::<R, 4, 16>(rows, missing, out),
-            5 => self.run::<R, 5, 32>(rows, missing, out),
-            _ => self.run::<R, 6, 64>(rows, missing, out),
+            1 => self.run::<R, 1, 2, SINGLE>(rows, missing, out),
+            2 => self.run::<R, 2, 4, SINGLE>(rows, missing, out),
+            3 => self.run::<R, 3, 8, SINGLE>(rows, missing, out),
+            4 => self.run::<R, 4, 16, SINGLE>(rows, missing, out),
+            5 => self.run::<R, 5, 32, SINGLE>(rows, missing, out),
+            _ => self.run::<R, 6, 64, SINGLE>(rows, missing, out),
         }
     }
 
-    fn run<R: Width, const D: usize, const N: usize>(&self, rows: &[R], missing: bool, out: &mut [f64]) {
+    fn run<R: Width, const D: usize, const N: usize, const SINGLE: bool>(
+        &self,
+        rows: &[R],
+        missing: bool,
+        out: &mut [f64],
+    ) {
         let trees = self.splits.as_chunks::<N>().0;
         let leaves = self.leaves.as_chunks::<N>().0;
         if missing {
             for (row, sums) in rows.iter().zip(out.chunks_exact_mut(self.outputs)) {
                 for (turn, (tree, leaves)) in trees.iter().zip(leaves).enumerate() {
-                    sums[turn % self.outputs] += leaves[walk_missing::<R, D, N>(tree, row)];
+                    plus::<SINGLE>(&mut sums[turn % self.outputs], leaves[walk_missing::<R, D, N>(tree, row)]);
                 }
             }
         } else if rows.len() < LANES {
             for (row, sums) in rows.iter().zip(out.chunks_exact_mut(self.outputs)) {
-                one_row::<R, D, N>(trees, leaves, row, sums);
+                one_row::<R, D, N, SINGLE>(trees, leaves, row, sums);
             }
         } else {
             for (turn, (tree, leaves)) in trees.iter().zip(leaves).enumerate() {
-                many_rows::<R, D, N>(tree, leaves, rows, out, self.outputs, turn % self.outputs);
+                many_rows::<R, D, N, SINGLE>(tree, leaves, rows, out, self.outputs, turn % self.outputs);
             }
         }
     }
@@ -110,7 +116,7 @@ impl Complete {
 
 /// Eight trees at a time over one row.
 #[inline]
-fn one_row<R: Width, const D: usize, const N: usize>(
+fn one_row<R: Width, const D: usize, const N: usize, const SINGLE: bool>(
     trees: &[[Split; N]],
     leaves: &[[f64; N]],
     row: &R,
@@ -121,7 +127,7 @@ fn one_row<R: Width, const D: usize, const N: usize>(
     let mut turn = 0;
     let outputs = sums.len();
     let mut add = |value: f64| {
-        sums[turn] += value;
+        plus::<SINGLE>(&mut sums[turn], value);
         turn += 1;
         if turn == outputs {
             turn = 0;
@@ -145,7 +151,7 @@ fn one_row<R: Width, const D: usize, const N: usize>(
 
 /// One tree over eight rows at a time.
 #[inline]
-fn many_rows<R: Width, const D: usize, const N: usize>(
+fn many_rows<R: Width, const D: usize, const N: usize, const SINGLE: bool>(
     tree: &[Split; N],
     leaves: &[f64; N],
     rows: &[R],
@@ -163,11 +169,11 @@ fn many_rows<R: Width, const D: usize, const N: usize>(
             }
         }
         for (at, sums) in at.iter().zip(sums.by_ref()) {
-            sums[output] += leaves[at & (N - 1)];
+            plus::<SINGLE>(&mut sums[output], leaves[at & (N - 1)]);
         }
     }
     for (row, sums) in rest.iter().zip(sums) {
-        sums[output] += leaves[walk::<R, D, N>(tree, row)];
+        plus::<SINGLE>(&mut sums[output], leaves[walk::<R, D, N>(tree, row)]);
     }
 }
 

@@ -5,6 +5,7 @@
 //! Trees of up to 65,536 nodes over up to 32,768 features use nodes of 8 bytes, larger ones of 12.
 
 use super::complete::Width;
+use super::exact::plus;
 use super::{Payload, Tree, floor32};
 
 const LANES: usize = 8;
@@ -160,29 +161,29 @@ impl General {
         nodes + self.leaves.capacity() * size_of::<f64>() + self.starts.len() * 3 * size_of::<usize>()
     }
 
-    pub(super) fn add<R: Width>(&self, rows: &[R], missing: bool, out: &mut [f64]) {
+    pub(super) fn add<R: Width, const SINGLE: bool>(&self, rows: &[R], missing: bool, out: &mut [f64]) {
         match &self.nodes {
-            Nodes::Small(nodes) => self.run(nodes, rows, missing, out),
-            Nodes::Large(nodes) => self.run(nodes, rows, missing, out),
+            Nodes::Small(nodes) => self.run::<_, R, SINGLE>(nodes, rows, missing, out),
+            Nodes::Large(nodes) => self.run::<_, R, SINGLE>(nodes, rows, missing, out),
         }
     }
 
-    fn run<N: Node, R: Width>(&self, nodes: &[N], rows: &[R], missing: bool, out: &mut [f64]) {
+    fn run<N: Node, R: Width, const SINGLE: bool>(&self, nodes: &[N], rows: &[R], missing: bool, out: &mut [f64]) {
         let count = self.depths.len();
         if missing {
             for turn in 0..count {
                 let tree = self.tree(nodes, turn);
                 for (row, sums) in rows.iter().zip(out.chunks_exact_mut(self.outputs)) {
-                    self.sum(turn, walk_missing(&tree, row), &tree, sums);
+                    self.sum::<N, SINGLE>(turn, walk_missing(&tree, row), &tree, sums);
                 }
             }
         } else if rows.len() < LANES {
             for (row, sums) in rows.iter().zip(out.chunks_exact_mut(self.outputs)) {
-                self.one_row(nodes, row, sums);
+                self.one_row::<N, R, SINGLE>(nodes, row, sums);
             }
         } else {
             for turn in 0..count {
-                self.many_rows(turn, &self.tree(nodes, turn), rows, out);
+                self.many_rows::<N, R, SINGLE>(turn, &self.tree(nodes, turn), rows, out);
             }
         }
     }
@@ -197,19 +198,19 @@ impl General {
     }
 
     #[inline]
-    fn sum<N: Node>(&self, turn: usize, leaf: usize, tree: &TreeSlice<'_, N>, sums: &mut [f64]) {
+    fn sum<N: Node, const SINGLE: bool>(&self, turn: usize, leaf: usize, tree: &TreeSlice<'_, N>, sums: &mut [f64]) {
         match self.payload {
-            Payload::Turns => sums[turn % self.outputs] += tree.leaves[leaf],
+            Payload::Turns => plus::<SINGLE>(&mut sums[turn % self.outputs], tree.leaves[leaf]),
             Payload::Vector => {
                 let values = &tree.leaves[leaf * self.outputs..(leaf + 1) * self.outputs];
                 for (sum, value) in sums.iter_mut().zip(values) {
-                    *sum += value;
+                    plus::<SINGLE>(sum, *value);
                 }
             }
         }
     }
 
-    fn one_row<N: Node, R: Width>(&self, nodes: &[N], row: &R, sums: &mut [f64]) {
+    fn one_row<N: Node, R: Width, const SINGLE: bool>(&self, nodes: &[N], row: &R, sums: &mut [f64]) {
         let count = self.depths.len();
         let mut turn = 0;
         while turn + LANES <= count {
@@ -222,17 +223,23 @@ impl General {
                 }
             }
             for lane in 0..LANES {
-                self.sum(turn + lane, leaf_of(group[lane].nodes[at[lane]]), &group[lane], sums);
+                self.sum::<N, SINGLE>(turn + lane, leaf_of(group[lane].nodes[at[lane]]), &group[lane], sums);
             }
             turn += LANES;
         }
         for turn in turn..count {
             let tree = self.tree(nodes, turn);
-            self.sum(turn, walk(&tree, row), &tree, sums);
+            self.sum::<N, SINGLE>(turn, walk(&tree, row), &tree, sums);
         }
     }
 
-    fn many_rows<N: Node, R: Width>(&self, turn: usize, tree: &TreeSlice<'_, N>, rows: &[R], out: &mut [f64]) {
+    fn many_rows<N: Node, R: Width, const SINGLE: bool>(
+        &self,
+        turn: usize,
+        tree: &TreeSlice<'_, N>,
+        rows: &[R],
+        out: &mut [f64],
+    ) {
         let (groups, rest) = rows.as_chunks::<LANES>();
         let mut sums = out.chunks_exact_mut(self.outputs);
         for group in groups {
@@ -243,11 +250,11 @@ impl General {
                 }
             }
             for (at, sums) in at.iter().zip(sums.by_ref()) {
-                self.sum(turn, leaf_of(tree.nodes[*at]), tree, sums);
+                self.sum::<N, SINGLE>(turn, leaf_of(tree.nodes[*at]), tree, sums);
             }
         }
         for (row, sums) in rest.iter().zip(sums) {
-            self.sum(turn, walk(tree, row), tree, sums);
+            self.sum::<N, SINGLE>(turn, walk(tree, row), tree, sums);
         }
     }
 }

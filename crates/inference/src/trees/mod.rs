@@ -5,10 +5,12 @@
 //! Values are added in the order of the trees, as scikit-learn does, so that sums are equal to the bit.
 
 mod complete;
+pub(crate) mod exact;
 mod general;
 
 use complete::Complete;
 pub(crate) use complete::Width;
+use exact::{Absent, Question, RawNode};
 use general::General;
 
 /// No child: the node is a leaf.
@@ -79,6 +81,37 @@ impl Tree {
         Ok(Self { raw, outputs, depth })
     }
 
+    /// A tree of one output from the nodes of a boosting library that ask only for thresholds; those that are 32-bit numbers are kept
+    /// as they are. Nodes that nothing leads to are left out. The error says what is wrong.
+    pub(crate) fn from_nodes(nodes: &[RawNode], features: usize) -> Result<Self, String> {
+        let mut raw = RawTree::default();
+        let mut queue = std::collections::VecDeque::from([0_usize]);
+        let mut next = 1_i64;
+        while let Some(index) = queue.pop_front() {
+            let node = nodes.get(index).ok_or_else(|| format!("child {index} of {} nodes", nodes.len()))?;
+            if raw.left.len() >= nodes.len() {
+                return Err("a node has two parents".to_owned());
+            }
+            let (children, feature, threshold, left, value) = match node {
+                RawNode::Leaf(value) => ((LEAF, LEAF), LEAF, 0.0, false, *value),
+                RawNode::Split { feature, question: Question::Above(threshold), absent, left, right } => {
+                    queue.extend([*left, *right]);
+                    next += 2;
+                    let missing_left = *absent == Absent::Side { left: true };
+                    ((next - 2, next - 1), *feature as i64, *threshold, missing_left, 0.0)
+                }
+                RawNode::Split { .. } => return Err(format!("node {index} asks for a category")),
+            };
+            raw.left.push(children.0);
+            raw.right.push(children.1);
+            raw.feature.push(feature);
+            raw.threshold.push(threshold);
+            raw.missing_left.push(i64::from(left));
+            raw.values.push(value);
+        }
+        Self::new(raw, 1, features)
+    }
+
     fn nodes(&self) -> usize {
         self.raw.left.len()
     }
@@ -111,6 +144,8 @@ pub(crate) enum Payload {
 pub(crate) struct Ensemble {
     layout: Layout,
     outputs: usize,
+    /// Sums are 32-bit numbers.
+    single: bool,
 }
 
 #[derive(Debug)]
@@ -135,15 +170,23 @@ impl Ensemble {
         } else {
             Layout::General(General::new(trees, outputs, payload, scale)?)
         };
-        Ok(Self { layout, outputs })
+        Ok(Self { layout, outputs, single: false })
+    }
+
+    /// The ensemble with sums that are rounded to 32 bits after each tree, as XGBoost adds.
+    pub(crate) fn with_single_sums(mut self) -> Self {
+        self.single = true;
+        self
     }
 
     /// Adds each tree's value for each row to `out` (rows x outputs), tree by tree in order. `missing` says that a value may be NaN.
     pub(crate) fn add<R: Width>(&self, rows: &[R], missing: bool, out: &mut [f64]) {
         debug_assert_eq!(out.len(), rows.len() * self.outputs);
-        match &self.layout {
-            Layout::Complete(complete) => complete.add(rows, missing, out),
-            Layout::General(general) => general.add(rows, missing, out),
+        match (&self.layout, self.single) {
+            (Layout::Complete(complete), false) => complete.add::<R, false>(rows, missing, out),
+            (Layout::Complete(complete), true) => complete.add::<R, true>(rows, missing, out),
+            (Layout::General(general), false) => general.add::<R, false>(rows, missing, out),
+            (Layout::General(general), true) => general.add::<R, true>(rows, missing, out),
         }
     }
 

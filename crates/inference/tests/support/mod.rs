@@ -34,8 +34,7 @@ pub(crate) fn cases(directory: &str) -> Vec<Case> {
 }
 
 fn case(value: &Value) -> Case {
-    let numbers =
-        |value: &Value| value.as_array().map(|list| list.iter().map(|n| n.as_f64().unwrap()).collect::<Vec<f64>>());
+    let numbers = |value: &Value| value.as_array().map(|list| list.iter().map(number).collect::<Vec<f64>>());
     Case {
         name: value["name"].as_str().unwrap().to_owned(),
         files: value["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap().to_owned()).collect(),
@@ -51,12 +50,21 @@ fn case(value: &Value) -> Case {
     }
 }
 
+/// Infinities are texts, what is missing is null.
+fn number(value: &Value) -> f64 {
+    match value.as_str() {
+        Some("inf") => f64::INFINITY,
+        Some("-inf") => f64::NEG_INFINITY,
+        _ => value.as_f64().unwrap_or(f64::NAN),
+    }
+}
+
 fn column(value: &Value) -> (String, Column) {
     let values = value["values"].as_array().unwrap();
     let column = if value["kind"] == "text" {
         Column::Text(values.iter().map(|text| text.as_str().map(Arc::from)).collect())
     } else {
-        Column::Number(values.iter().map(|number| number.as_f64().unwrap_or(f64::NAN)).collect())
+        Column::Number(values.iter().map(number).collect())
     };
     (value["name"].as_str().unwrap().to_owned(), column)
 }
