@@ -49,15 +49,16 @@ pub(crate) fn read_metric(fields: &Fields<'_>) -> Result<Metric, Error> {
 }
 
 async fn log(State(house): State<House>, Caller(who): Caller, bytes: JsonBytes) -> Answer {
-    let (run_id, point) = if let Some(plain) = points::read_point(&bytes.0) {
-        plain
-    } else {
-        let body = bytes.body()?;
-        let fields = body.fields();
-        (fields.run_id()?, read_metric(&fields)?)
+    let (run_id, point) = match points::read_point(&bytes.0) {
+        Some(plain) => plain,
+        None => read_point(&bytes.body()?.fields())?,
     };
     write(&house, who, move |tx, ctx| metric::log(tx, ctx, &run_id, point)).await?;
     empty()
+}
+
+fn read_point(fields: &Fields<'_>) -> Result<(String, Metric), Error> {
+    Ok((fields.run_id()?, read_metric(fields)?))
 }
 
 #[derive(Debug, Serialize)]

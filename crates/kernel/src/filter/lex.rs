@@ -4,7 +4,7 @@ use super::ParseError;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
-    /// A run of letters, digits, `_`, `$`, `@`, `#` and dots that is not a number: a key, a keyword.
+    /// A run of letters, digits, `_` and dots that is not a number: a key, a keyword.
     Word(String),
     /// Text in single or double quotes, without them.
     Quoted(String),
@@ -86,7 +86,7 @@ fn token_at(chars: &[char], at: usize, first: char) -> Result<(Token, usize), Pa
 }
 
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '$' | '@' | '#' | '.')
+    c.is_alphanumeric() || matches!(c, '_' | '.')
 }
 
 fn run_end(chars: &[char], at: usize, belongs: impl Fn(char) -> bool) -> usize {

@@ -1,8 +1,8 @@
 //! The search language of MLflow: text to AST. No SQL here; each layer turns the AST into its own, and decides which entities,
 //! keys and operators it knows.
 //!
-//! A filter is clauses joined by `AND`: `metrics.mae < 0.2 AND params."n estimators" = '200' AND tags.team IN ('a', 'b')`. There is
-//! no `OR`, no `NOT` and no grouping. An empty text is no filter; a blank one is an error, as it is with MLflow.
+//! A filter is clauses joined by `AND`: `metrics.mae < 0.2 AND params."n estimators" = '200' AND tags.team IN ('a', 'b')`. An `AND`
+//! too many or too few is passed over, as MLflow does. There is no `OR`, no `NOT` and no grouping. An empty text is no filter; a blank one is an error, as it is with MLflow.
 
 mod lex;
 mod parse;

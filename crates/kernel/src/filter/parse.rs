@@ -15,19 +15,30 @@ pub fn parse(text: &str) -> Result<Vec<Clause>, ParseError> {
         return Ok(Vec::new());
     }
     let mut parser = Parser::new(text)?;
-    let mut clauses = vec![parser.clause()?];
-    while parser.peek().is_some() {
-        if !parser.take_keyword("AND") {
-            return Err(parser.expected("AND or the end"));
-        }
-        clauses.push(parser.clause()?);
+    if parser.peek().is_none() {
+        return Err(parser.expected(KEY));
     }
-    Ok(clauses)
+    // MLflow passes over every AND, wherever it stands between clauses, and so do clients that write one too many or too few.
+    let mut clauses = Vec::new();
+    loop {
+        let mut joined = clauses.is_empty();
+        while parser.take_keyword("AND") {
+            joined = true;
+        }
+        if parser.peek().is_none() {
+            return Ok(clauses);
+        }
+        let missing = parser.expected("AND or the end");
+        clauses.push(parser.clause().map_err(|error| if joined { error } else { missing })?);
+    }
 }
 
 /// Reads one item of an ordering.
 pub fn parse_order(text: &str) -> Result<Order, ParseError> {
     let mut parser = Parser::new(text)?;
+    if text.trim_start().starts_with('\'') {
+        return Err(parser.expected(KEY));
+    }
     let (entity, key) = parser.key()?;
     let descending = parser.take_keyword("DESC");
     let _ascending = !descending && parser.take_keyword("ASC");
@@ -238,6 +249,9 @@ mod tests {
         assert_eq!(keys, ["a", "c", "e"]);
         assert_eq!(clauses[1].position, 11);
         assert_eq!(parse("").unwrap(), []);
+        for text in ["a = 1 b = 2", "AND a = 1 AND AND b = 2 AND"] {
+            assert_eq!(parse(text).unwrap().len(), 2, "{text}");
+        }
     }
 
     #[test]
@@ -264,7 +278,7 @@ mod tests {
         check("a IN 'x'", 6, "a list");
         check("a NOT 'x'", 7, "IN");
         check("tags. x = 1", 7, "a key");
-        check("a = 1 AND", 10, "a key");
+        check("a = 1 AND >", 11, "a key");
         check("a = 1 -- more", 7, "AND or the end");
     }
 

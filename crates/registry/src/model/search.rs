@@ -109,7 +109,7 @@ pub(crate) enum Entity {
 
 pub(crate) fn entity(clause: &Clause) -> Result<Entity> {
     match clause.entity.as_deref() {
-        None | Some("attribute" | "attributes" | "attr") => Ok(Entity::Attribute),
+        None | Some("attribute") => Ok(Entity::Attribute),
         Some("tag" | "tags") => Ok(Entity::Tag),
         Some(other) => {
             let message = format!("Invalid entity type '{other}'. Valid entity types are 'attribute' and 'tag'");
@@ -177,7 +177,7 @@ pub(crate) fn order(
     let mut used: Vec<&'static str> = Vec::new();
     for item in asked {
         let order = filter::parse_order(item)?;
-        let known = order.entity.as_deref().is_none_or(|entity| matches!(entity, "attribute" | "attributes" | "attr"));
+        let known = order.entity.as_deref().is_none_or(|entity| entity == "attribute");
         let column = keys.iter().find(|(key, _)| known && *key == order.key).map(|(_, column)| *column);
         let Some(column) = column else {
             let valid = keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ");

@@ -93,10 +93,15 @@ fn number(sql: &mut Sql, clause: &Clause) -> Result<()> {
             return Err(Error::invalid("filter", message));
         }
     };
-    let Literal::Int(value) = &clause.value else {
+    let value = match &clause.value {
+        Literal::Int(value) => Some(*value),
+        Literal::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    let Some(value) = value else {
         let message = format!("Invalid value for numeric attribute '{}': {}", clause.key, clause.value);
         return Err(Error::invalid("filter", message));
     };
-    sql.push(fragment).bind(*value);
+    sql.push(fragment).bind(value);
     Ok(())
 }

@@ -10,6 +10,7 @@ mod model_version;
 mod registered_model;
 mod run;
 mod s3;
+mod search_language;
 mod webhook;
 
 use reqwest::Method;
