@@ -58,7 +58,7 @@ fn told(route: &Declared, answer: &Value, v1: &str, mlflow: &str) {
     let path = route.path.as_str();
     let shaped = if path.starts_with("/api/v1") || path.ends_with("/predict") {
         answer["error"]["kind"] == v1 && answer["error"]["message"].is_string()
-    } else if path.starts_with("/v2") {
+    } else if path.starts_with("/v2") || path.starts_with("/v1/") {
         answer["error"].is_string()
     } else if path == "/metrics" {
         answer.is_string()

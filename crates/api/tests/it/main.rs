@@ -4,6 +4,7 @@
 extern crate rondo_api as api;
 
 mod access_control;
+mod hostile_paths;
 mod mlflow;
 mod otlp;
 mod route;

@@ -43,7 +43,7 @@ async fn refused(server: &Server, path: &str, body: Value, expect: (u16, &str, &
 }
 
 /// A run in the default experiment.
-async fn a_run(server: &Server) -> String {
+pub(crate) async fn a_run(server: &Server) -> String {
     let answer = ok(server, "/runs/create", json!({"experiment_id": "0", "run_name": "first", "start_time": 5})).await;
     answer["run"]["info"]["run_id"].as_str().unwrap().to_owned()
 }
