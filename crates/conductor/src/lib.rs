@@ -9,6 +9,7 @@ pub mod admission;
 pub mod announce;
 pub mod error;
 pub mod evaluation;
+pub mod gc;
 pub mod house;
 pub mod installation;
 pub mod job;

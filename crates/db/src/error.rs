@@ -39,10 +39,16 @@ pub enum Error {
         reason: String,
     },
     /// The schema comes from a newer program.
-    #[error("the database {url} was written by a newer version of rondo (it has the migrations {unknown})")]
+    #[error(
+        "the database {url} was written by rondo {writer} and is too new for rondo {reader}: it has the migrations {unknown}"
+    )]
     Newer {
         /// The address without its password.
         url: String,
+        /// The version that wrote it last.
+        writer: String,
+        /// The version of this program.
+        reader: &'static str,
         /// The migrations that this program does not know.
         unknown: String,
     },

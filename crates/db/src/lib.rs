@@ -8,12 +8,13 @@
 //! - [`Tx`] runs statements: `&'static str` with `$1` placeholders, or an [`Sql`] put together from static fragments;
 //! - [`Value`] is what goes in, [`Row`] what comes out;
 //! - [`events`] is the outbox and the audit trail;
-//! - [`copy`] moves everything from one database into an empty one.
+//! - [`copy`] moves everything from one database into an empty one, [`backup`] saves a SQLite file that is in use.
 //!
 //! Both engines keep the same promises, so that a rule tested on one holds on the other: `LIKE` minds the case, texts sort by
 //! their bytes (PostgreSQL: in a database created with the `C` collation), text holds no NUL, and a statement that failed dooms
 //! its unit of work. Here is no SQL of any layer except the tables that the outbox needs.
 
+mod backup;
 pub mod copy;
 mod database;
 mod engine;
@@ -27,9 +28,10 @@ mod tx;
 mod unit;
 mod value;
 
+pub use backup::backup;
 pub use database::{Db, Engine};
 pub use error::{Error, Failure};
-pub use migrate::Migration;
+pub use migrate::{Applied, Migration, applied};
 pub use row::Row;
 pub use sql::Sql;
 pub use tx::Tx;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kernel::clock::Clock;
 
 use crate::engine::Session;
-use crate::{Engine, Error, events};
+use crate::{Engine, Error, Tx, events};
 
 /// One step of the schema.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,24 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
+/// A step that a database has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Which.
+    pub id: String,
+    /// When it ran, in microseconds since the epoch.
+    pub at_us: i64,
+}
+
+/// The steps that a database has, in the order in which they ran.
+pub fn applied(tx: &mut Tx<'_>) -> Result<Vec<Applied>, Error> {
+    let rows = tx.query("SELECT id, applied_us FROM schema_migrations ORDER BY applied_us, id", &[])?;
+    rows.iter().map(|row| Ok(Applied { id: row.text("id")?, at_us: row.i64("applied_us")? })).collect()
+}
+
+/// The version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Runs the migrations that the database does not have yet, the outbox first, then in the given order.
 pub(crate) fn run(
     session: &mut dyn Session,
@@ -24,6 +42,8 @@ pub(crate) fn run(
     layers: &[Vec<Migration>],
 ) -> Result<(), Error> {
     session.batch("CREATE TABLE IF NOT EXISTS schema_migrations (id TEXT PRIMARY KEY, applied_us BIGINT NOT NULL)")?;
+    session
+        .batch("CREATE TABLE IF NOT EXISTS schema_versions (version TEXT PRIMARY KEY, migrated_us BIGINT NOT NULL)")?;
     let rows = session.query("SELECT id FROM schema_migrations ORDER BY id", &[])?;
     let applied = rows.iter().map(|row| row.text("id")).collect::<Result<Vec<_>, _>>()?;
 
@@ -38,10 +58,25 @@ pub(crate) fn run(
 
     let unknown: Vec<&str> = applied.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect();
     if !unknown.is_empty() {
-        return Err(Error::Newer { url: url.to_owned(), unknown: unknown.join(", ") });
+        let writer = session.query("SELECT version FROM schema_versions ORDER BY migrated_us DESC LIMIT 1", &[])?;
+        let writer = writer.first().map(|row| row.text("version")).transpose()?;
+        return Err(Error::Newer {
+            url: url.to_owned(),
+            writer: writer.unwrap_or_else(|| "a later version".to_owned()),
+            reader: VERSION,
+            unknown: unknown.join(", "),
+        });
     }
+    let is_behind = known.len() > applied.len();
     for step in known.iter().filter(|step| !applied.iter().any(|id| id == step.id)) {
         apply(session, step).map_err(|error| Error::Migration { id: step.id.to_owned(), reason: error.to_string() })?;
+    }
+    if is_behind {
+        session.execute(
+            "INSERT INTO schema_versions (version, migrated_us) VALUES ($1, $2)
+             ON CONFLICT (version) DO UPDATE SET migrated_us = excluded.migrated_us",
+            &[VERSION.into(), Clock::system().now_us().into()],
+        )?;
     }
     Ok(())
 }

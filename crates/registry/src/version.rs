@@ -1,5 +1,6 @@
 //! Versions of a registered model.
 
+mod location;
 mod search;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use kernel::ctx::Ctx;
 use kernel::event::{NewEvent, kind};
 use serde_json::json;
 
+pub use self::location::locations;
 pub use self::search::{of_model, search};
 use crate::model::{self, lock};
 use crate::pointer::PointerUri;

@@ -60,6 +60,11 @@ pub(crate) enum Command {
     /// The audit trail as evidence: check its chain, export it
     #[command(subcommand)]
     Audit(Audit),
+    /// The database: bring it up to date, move it, save it
+    #[command(subcommand)]
+    Db(Db),
+    /// Remove for good what lies in the bin, and files that belong to nothing
+    Gc(Gc),
     /// The configuration and where each value comes from
     #[command(subcommand)]
     Config(Config),
@@ -325,9 +330,73 @@ pub(crate) enum Token {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Run the migrations that the database lacks, and nothing else
+    Migrate(Store),
+    /// Copy everything into an empty database, on the same engine or the other one
+    Move {
+        /// sqlite:PATH or postgres://...
+        from: String,
+        /// The same; it must be empty
+        to: String,
+    },
+    /// Save the SQLite database to a file while the server runs
+    Backup {
+        #[command(flatten)]
+        store: Store,
+        /// The file, or a folder in which it becomes rondo.db
+        target: PathBuf,
+    },
+}
+
+/// Where everything is, when it is not where the configuration says.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Store {
+    /// Where everything is kept
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Database URL [default: SQLite in the data folder]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+    /// Where artifacts are kept, a folder or s3://BUCKET/PREFIX [default: the data folder]
+    #[arg(long, value_name = "URL")]
+    pub(crate) artifacts: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Gc {
+    #[command(flatten)]
+    pub(crate) store: Store,
+    /// How long a thing must have been deleted, or a file have been left alone: 30d, 12h, 2d8h5m20s
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = span_us)]
+    pub(crate) older_than: i64,
+    /// Say what would go, and leave it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Every value with its origin
     Show,
+}
+
+/// A time as MLflow writes it, in microseconds: days, hours, minutes and seconds in this order, each at most once.
+fn span_us(text: &str) -> Result<i64, String> {
+    let refused = || format!("`{text}` is not a time: write 30d, 12h or 2d8h5m20s");
+    let (mut total, mut number) = (0_i64, String::new());
+    let mut units = [('d', 86_400_000_000_i64), ('h', 3_600_000_000), ('m', 60_000_000), ('s', 1_000_000)].into_iter();
+    for letter in text.chars() {
+        if letter.is_ascii_digit() {
+            number.push(letter);
+            continue;
+        }
+        let (_, unit) = units.find(|(name, _)| *name == letter).ok_or_else(refused)?;
+        let count: i64 = number.parse().map_err(|_| refused())?;
+        total = count.checked_mul(unit).and_then(|us| total.checked_add(us)).ok_or_else(refused)?;
+        number.clear();
+    }
+    if text.is_empty() || !number.is_empty() { Err(refused()) } else { Ok(total) }
 }
 
 /// A number that JSON can carry.
@@ -345,6 +414,20 @@ mod tests {
     #[test]
     fn what_can_be_typed_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_time_is_written_as_mlflow_writes_it() {
+        let check = |text: &str, seconds: Option<i64>| {
+            assert_eq!(span_us(text).ok(), seconds.map(|seconds| seconds * 1_000_000), "{text}");
+        };
+        check("30d", Some(30 * 86_400));
+        check("2d8h5m20s", Some(2 * 86_400 + 8 * 3_600 + 5 * 60 + 20));
+        check("90m", Some(5_400));
+        check("0s", Some(0));
+        for text in ["", "30", "d", "5s2d", "1d1d", "-1d", "1w", "1 d", "99999999999999999d"] {
+            check(text, None);
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `rondo up`: one process, one port, one data folder.
 
-mod lock;
+pub(crate) mod lock;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -15,6 +15,7 @@ pub mod metric;
 mod migrations;
 mod names;
 pub mod param;
+pub mod purge;
 pub mod run;
 pub mod search;
 pub mod tag;

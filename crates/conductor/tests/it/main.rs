@@ -2,7 +2,9 @@
 //! `tests/clients/test_loop.py`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod gc;
 mod given_up;
+mod growth;
 mod job;
 mod reaction;
 

@@ -7,8 +7,8 @@ use crate::{Engine, Error, Row, Sql, Tx, Value};
 /// Rows of one page, and values of one INSERT: SQLite takes 32,766, PostgreSQL 65,535.
 const PAGE_ROWS: i64 = 2_000;
 const INSERT_VALUES: usize = 8_000;
-/// The table that each side keeps for itself.
-const MIGRATIONS: &str = "schema_migrations";
+/// The tables that each side keeps for itself.
+const OWN: [&str; 2] = ["schema_migrations", "schema_versions"];
 
 /// The types of the portable subset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Table {
         let mut tables = Vec::with_capacity(names.len());
         for row in names {
             let name = row.text("name")?;
-            if name != MIGRATIONS {
+            if !OWN.contains(&name.as_str()) {
                 tables.push(Self::describe(tx, engine, name)?);
             }
         }

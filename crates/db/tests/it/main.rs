@@ -4,6 +4,7 @@
 extern crate rondo_db as db;
 
 mod chain;
+mod backup;
 mod copy;
 mod durability;
 mod events;

@@ -32,9 +32,24 @@ async fn a_schema_of_a_newer_program_is_refused() -> anyhow::Result<()> {
         drop(database.open(&[&[FIRST, SECOND]]).await?);
         let error = database.open(&[&[FIRST]]).await.unwrap_err();
         assert!(matches!(&error, Error::Newer { unknown, .. } if unknown == "a/0002"), "{error:?}");
-        assert!(error.to_string().contains("was written by a newer version of rondo"), "{error}");
+        let ours = env!("CARGO_PKG_VERSION");
+        let both = format!("was written by rondo {ours} and is too new for rondo {ours}: it has the migrations a/0002");
+        assert!(error.to_string().contains(&both), "{error}");
         assert_eq!(error.kind(), Kind::Precondition);
         assert!(error.hint().is_some());
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_that_wrote_last_is_named() -> anyhow::Result<()> {
+    for database in engines()? {
+        let db = database.open(&[&[FIRST, SECOND]]).await?;
+        let later = "INSERT INTO schema_versions (version, migrated_us) VALUES ('99.0.1', 9000000000000000)";
+        db.write(|tx| tx.execute(later, &[])).await?;
+        let error = database.open(&[&[FIRST]]).await.unwrap_err().to_string();
+        let both = format!("was written by rondo 99.0.1 and is too new for rondo {}", env!("CARGO_PKG_VERSION"));
+        assert!(error.contains(&both), "{error}");
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 mod audit;
 mod config;
+mod database;
 mod deployment;
 mod doctor;
+mod gc;
 mod model;
 mod monitor;
 mod pipeline;
@@ -14,7 +16,7 @@ mod user;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, Global, Up};
+use crate::cli::{Cli, Command, Global, Store, Up};
 use crate::client::Client;
 use crate::config::Config;
 use crate::{demo, server, term};
@@ -40,6 +42,11 @@ pub(crate) fn run(arguments: Cli) -> anyhow::Result<()> {
             runtime()?.block_on(server::run(&config))
         }
         Command::Config(what) => config::run(&what, &load(&global, &Up::default())?, global.json),
+        Command::Db(what) => runtime()?.block_on(database::run(&global, what)),
+        Command::Gc(gc) => {
+            let config = load_store(&global, &gc.store)?;
+            runtime()?.block_on(gc::run(&config, &gc, global.json))
+        }
         Command::Demo(demo) => runtime()?.block_on(demo::run(demo)),
         Command::Doctor => {
             let config = load(&global, &Up::default())?;
@@ -79,6 +86,12 @@ fn load(global: &Global, up: &Up) -> anyhow::Result<Config> {
         ("server", global.server.clone()),
     ];
     Config::load(global.config.as_deref(), &flags)
+}
+
+/// The configuration of a command that works on the data folder itself.
+fn load_store(global: &Global, store: &Store) -> anyhow::Result<Config> {
+    let Store { data_dir, database, artifacts } = store.clone();
+    load(global, &Up { data_dir, database, artifacts, ..Up::default() })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
