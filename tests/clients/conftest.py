@@ -1,6 +1,7 @@
 """A Rondo server of its own for the real clients: the development binary, a fresh data folder, a free port.
 
-`RONDO_BIN` names the binary; `cargo xtask test --stage clients` builds it and sets it.
+`RONDO_BIN` names the binary; `cargo xtask test --stage clients` builds it and sets it. With `RONDO_CLIENTS_DATABASE=postgres` each
+server has a PostgreSQL of its own instead of the file in its data folder.
 """
 
 import os
@@ -13,6 +14,8 @@ import time
 import mlflow
 import pytest
 import requests
+
+from postgres import Postgres
 
 START_SECONDS = 60
 
@@ -35,6 +38,11 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
+        self.options = []
+        self.postgres = None
+        if os.environ.get("RONDO_CLIENTS_DATABASE") == "postgres":
+            self.postgres = Postgres()
+            self.options = ["--database", self.postgres.url]
 
     def start(self):
         binary = os.environ.get("RONDO_BIN")
@@ -44,7 +52,7 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RONDO_")}
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(
-                [binary, "up", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder / "data")],
+                [binary, "up", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder / "data"), *self.options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -69,6 +77,11 @@ class Server:
             self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
             self.process.wait(timeout=60)
 
+    def close(self):
+        self.stop()
+        if self.postgres is not None:
+            self.postgres.close()
+
     def log(self):
         return (self.folder / "server.log").read_text(errors="replace")[-4000:]
 
@@ -79,7 +92,7 @@ def server(tmp_path_factory):
     started = Server(tmp_path_factory.mktemp("rondo"))
     started.start()
     yield started
-    started.stop()
+    started.close()
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +107,7 @@ def own_server(tmp_path):
     started = Server(tmp_path)
     started.start()
     yield started
-    started.stop()
+    started.close()
 
 
 @pytest.fixture(autouse=True)

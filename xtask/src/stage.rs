@@ -11,6 +11,14 @@ use crate::{cache, process, report, tidy, tools};
 /// The Python clients, each at the version that the tests were written against.
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 
+/// What the clients do on PostgreSQL as well; the rest of the tests touches the database in no other way.
+const ON_POSTGRES: [&str; 4] = [
+    "tests/clients/test_tracking.py",
+    "tests/clients/test_registry.py",
+    "tests/clients/test_loop.py",
+    "tests/clients/test_growing.py",
+];
+
 type Stage = fn(&Path) -> anyhow::Result<()>;
 
 const STAGES: &[(&str, Stage)] = &[
@@ -90,13 +98,21 @@ fn doc(root: &Path) -> anyhow::Result<()> {
     process::run(process::cargo(root)?.args(["test", "--quiet", "--locked", "--workspace", "--doc"]))
 }
 
-/// Real clients against the development binary.
+/// Real clients against the development binary, on both engines.
 fn clients(root: &Path) -> anyhow::Result<()> {
     let python = tools::python(&root.join(REQUIREMENTS))?;
     process::run(process::cargo(root)?.args(["build", "--quiet", "--locked", "--package", "rondo"]))?;
-    let mut pytest = Command::new(python);
-    pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "tests/clients"]).current_dir(root);
-    pytest.env("RONDO_BIN", cache::target()?.join("debug/rondo")).env("RONDO_PROMTOOL", tools::promtool()?);
-    pytest.env("PYTHONDONTWRITEBYTECODE", "1");
-    process::run(&mut pytest)
+    let programs = tools::postgres()?;
+    let runs: [(&str, &[&str]); 2] = [("", &["tests/clients"]), ("postgres", &ON_POSTGRES)];
+    for (database, tests) in runs {
+        let mut pytest = Command::new(&python);
+        pytest.args(["-m", "pytest", "-p", "no:cacheprovider"]).args(tests).current_dir(root);
+        pytest.env("RONDO_BIN", cache::target()?.join("debug/rondo")).env("RONDO_PROMTOOL", tools::promtool()?);
+        pytest.env("PYTHONDONTWRITEBYTECODE", "1").env("RONDO_CLIENTS_DATABASE", database);
+        if let Some(programs) = &programs {
+            pytest.env("RONDO_PG_BIN", programs);
+        }
+        process::run(&mut pytest)?;
+    }
+    Ok(())
 }

@@ -17,14 +17,14 @@ async fn every_earlier_schema_grows_into_this_one_and_keeps_its_rows() {
         for database in testkit::engines().unwrap() {
             let old = database.open(&earlier(count)).await.unwrap();
             if count > 0 {
-                old.write(|tx| fill(tx)).await.unwrap();
+                old.write(fill).await.unwrap();
             }
             drop(old);
             let new = database.open(&TABLES).await.unwrap();
             if count > 0 {
                 let run = new.read(|tx| tx.query("SELECT name, experiment_id FROM runs", &[])).await.unwrap();
                 assert_eq!((run[0].str("name").unwrap(), run[0].i64("experiment_id").unwrap()), ("old", 1));
-                new.write(|tx| empty(tx)).await.unwrap();
+                new.write(empty).await.unwrap();
             }
             assert_eq!(sorted(copy::digests(&new).await.unwrap()), fresh, "after {count} on {:?}", new.engine());
 
