@@ -102,6 +102,6 @@ mod tests {
         assert_eq!(queue.push(4), Err(Refused::Closed));
         assert_eq!(queue.len(), 2);
         assert_eq!((queue.pop(), queue.try_pop(), queue.pop()), (Some(1), Some(2), None));
-        assert_eq!(queue.pop_within(Duration::from_secs(60)), None, "a closed queue lets nobody wait");
+        assert_eq!(queue.pop_within(Duration::from_mins(1)), None, "a closed queue lets nobody wait");
     }
 }

@@ -3,8 +3,8 @@
 // The name that all other crates use, in every module of this test.
 extern crate rondo_db as db;
 
-mod chain;
 mod backup;
+mod chain;
 mod copy;
 mod durability;
 mod events;
