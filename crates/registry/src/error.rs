@@ -40,6 +40,16 @@ pub enum Error {
         /// Its state.
         state: &'static str,
     },
+    /// The policy wants another pair of eyes.
+    #[error("{who} registered version {version} of `{model}`, and its policy wants somebody else to approve it")]
+    SamePerson {
+        /// Who registered it and would approve it.
+        who: String,
+        /// Model.
+        model: String,
+        /// Version.
+        version: String,
+    },
     /// A value that breaks a rule.
     #[error("{message}")]
     Invalid {
@@ -81,6 +91,7 @@ impl Classified for Error {
             | Self::VerdictNotFound(_) => Kind::NotFound,
             Self::ModelExists(_) => Kind::AlreadyExists,
             Self::AliasNotFound(_) | Self::Invalid { .. } | Self::Filter(_) => Kind::Invalid,
+            Self::SamePerson { .. } => Kind::PermissionDenied,
             Self::VerdictDecided { .. } | Self::GateRefused { .. } => Kind::Precondition,
         }
     }

@@ -44,6 +44,9 @@ pub struct Policy {
     pub mode: Mode,
     /// Who approves.
     pub approve: Approve,
+    /// Whether who registered a version may not approve it; told only if it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub four_eyes: bool,
     /// The pointers that the gate guards.
     pub guarded: Vec<Pointer>,
     /// How long a verdict counts, in microseconds.
@@ -65,6 +68,7 @@ impl Default for Policy {
         Self {
             mode: Mode::default(),
             approve: Approve::default(),
+            four_eyes: false,
             guarded: vec![Pointer::Stage(Stage::Production), Pointer::Alias("champion".to_owned())],
             max_age_us: 7 * DAY_US,
             metric: "auto".to_owned(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::pointer::Pointer;
-use crate::{Error, Result, model, name, version};
+use crate::{Error, Result, model, name, policy, version};
 
 /// Where a verdict stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +203,9 @@ fn announce(tx: &mut Tx<'_>, ctx: &Ctx, verdict: &Verdict) -> Result<()> {
 /// who decides is another than the one who registered it.
 pub fn approve(tx: &mut Tx<'_>, ctx: &Ctx, id: &str, approved: bool, note: Option<&str>) -> Result<Verdict> {
     let state = if approved { State::Approved } else { State::Rejected };
+    if approved {
+        check_four_eyes(tx, ctx, id)?;
+    }
     let changed = tx.execute(
         "UPDATE verdicts SET state = $1, decided_us = $2, decided_by = $3, note = $4
          WHERE workspace = $5 AND id = $6 AND state = 'passed'",
@@ -228,6 +231,20 @@ pub fn approve(tx: &mut Tx<'_>, ctx: &Ctx, id: &str, approved: bool, note: Optio
     let model = Some(verdict.model.clone());
     db::events::emit(tx, ctx, NewEvent { kind: kind::APPROVAL_GIVEN, subject, model, payload })?;
     Ok(verdict)
+}
+
+/// Refuses a yes of the one who registered the version, if the policy wants another's. A no is always welcome.
+fn check_four_eyes(tx: &mut Tx<'_>, ctx: &Ctx, id: &str) -> Result<()> {
+    let verdict = get(tx, ctx, id)?;
+    if !policy::get(tx, ctx, &verdict.model)?.four_eyes {
+        return Ok(());
+    }
+    let who = ctx.principal.to_string();
+    let author = version::get(tx, ctx, &verdict.model, &verdict.version)?.created_by;
+    if author == who {
+        return Err(Error::SamePerson { who, model: verdict.model, version: verdict.version });
+    }
+    Ok(())
 }
 
 const SELECT: &str =

@@ -2,8 +2,21 @@
 
 const TIMEOUT_MS = 10_000;
 
+/** The token of this tab, if the server asks who calls. It goes with the tab, and no other page can make a browser send it. */
+const KEY = 'rondo-token';
+export const signIn = (token) => (token ? sessionStorage.setItem(KEY, token) : sessionStorage.removeItem(KEY));
+const proof = () => {
+  const token = sessionStorage.getItem(KEY);
+  return token ? { authorization: `Bearer ${token}` } : {};
+};
+
 async function call(path, options) {
-  const answer = await fetch(`/api/v1${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+  const answer = await fetch(`/api/v1${path}`, {
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    credentials: 'omit',
+    ...options,
+    headers: { ...proof(), ...options?.headers },
+  });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
   const error = new Error(said.error?.message ?? `${path} answered ${answer.status}`);

@@ -1,5 +1,6 @@
 // The shell: which screen an address means, loading it, showing it, and asking again every two seconds while the page is visible.
 
+import { signIn } from './api.js';
 import { h, patch } from './dom.js';
 import * as overview from './screens/overview.js';
 import * as models from './screens/models.js';
@@ -61,6 +62,7 @@ async function refresh() {
   } catch (error) {
     if (mine !== turn) return;
     alive(Boolean(error.status) || !at);
+    if (error.status === 401) return ask(error);
     if (shown.address !== location.hash || error.status) fail(error);
   }
   if (!document.hidden) timer = setTimeout(refresh, POLL_MS);
@@ -88,6 +90,20 @@ function fail(error) {
   shown = { address: location.hash, data: null, at: 0 };
   patch(screen.firstElementChild, h('div', { 'data-key': 'error' }, h('div', { class: 'card empty' },
     h('h3', null, error.status === 404 ? 'Not here' : 'This cannot be shown'), h('p', null, error.message), error.hint && h('p', { class: 'quiet' }, error.hint))));
+}
+
+/** Asks for a token; a browser that asked for a password would keep it for every page. */
+function ask(error) {
+  shown = { address: location.hash, data: null, at: 0 };
+  const field = h('input', { type: 'password', id: 'token', autocomplete: 'off', required: true, placeholder: 'rondo_...' });
+  const enter = (event) => {
+    event.preventDefault();
+    signIn(document.getElementById('token').value.trim());
+    refresh();
+  };
+  patch(screen.firstElementChild, h('div', { 'data-key': 'sign-in' }, h('form', { class: 'card empty', onsubmit: enter },
+    h('h3', null, 'Sign in'), h('p', null, error.message), h('p', null, h('label', { for: 'token' }, 'Token '), field, ' ', h('button', { type: 'submit' }, 'Sign in')),
+    h('p', { class: 'quiet' }, 'An admin makes one with: rondo token create NAME --role viewer'))));
 }
 
 function alive(is) {

@@ -123,6 +123,27 @@ async fn a_person_decides_once() {
 }
 
 #[tokio::test]
+async fn four_eyes_are_two_people() {
+    testkit::on_both(MIGRATIONS, |db| async move {
+        model_with(&db, "m", 1).await;
+        let id = write(&db, |tx| verdict::record(tx, &on_day(1), passed("1"))).await.id;
+        let policy = rondo_registry::policy::Policy { four_eyes: true, ..Default::default() };
+        write(&db, move |tx| rondo_registry::policy::set(tx, &on_day(1), "m", &policy)).await;
+        let one = id.clone();
+        let error = refused(&db, move |tx| verdict::approve(tx, &on_day(2), &one, true, None)).await;
+        assert_eq!(error.kind(), Kind::PermissionDenied, "{error}");
+        assert!(error.to_string().contains("registered version 1 of `m`"), "{error}");
+        let bob = Ctx::new(Principal::Person("bob".to_owned()), on_day(2).now_us);
+        let approved = write(&db, move |tx| verdict::approve(tx, &bob, &id, true, None)).await;
+        assert_eq!(approved.state, State::Approved);
+        let id = write(&db, |tx| verdict::record(tx, &on_day(3), passed("1"))).await.id;
+        let rejected = write(&db, move |tx| verdict::approve(tx, &on_day(3), &id, false, None)).await;
+        assert_eq!(rejected.state, State::Rejected, "whoever registered it may say no");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_verdict_outlives_its_model_but_does_not_speak_for_the_next() {
     testkit::on_both(MIGRATIONS, |db| async move {
         model_with(&db, "m", 1).await;
