@@ -56,7 +56,9 @@ async fn status(server: &Server, route: &Declared, authorization: Option<&str>) 
 #[track_caller]
 fn told(route: &Declared, answer: &Value, v1: &str, mlflow: &str) {
     let path = route.path.as_str();
-    let shaped = if path.starts_with("/api/v1") || path.ends_with("/predict") {
+    let shaped = if path == "/v1/traces" {
+        answer["detail"].is_string()
+    } else if path.starts_with("/api/v1") || path.ends_with("/predict") {
         answer["error"]["kind"] == v1 && answer["error"]["message"].is_string()
     } else if path.starts_with("/v2") || path.starts_with("/v1/") {
         answer["error"].is_string()
