@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use rondo_db::{Db, Error, Migration, backup, copy};
 
@@ -16,7 +16,9 @@ async fn a_backup_is_one_moment_of_a_busy_database_and_opens_as_one() {
     let db = Db::open(&format!("sqlite:{}", live.display()), &[TABLES]).await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let (writing, stopped) = (db.clone(), Arc::clone(&stop));
-    let writer = tokio::spawn(async move {
+    let pairs = Arc::new(AtomicI64::new(0));
+    let counted = Arc::clone(&pairs);
+    let writer = kernel::task::spawn("test-writer", async move {
         let mut id = 0_i64;
         while !stopped.load(Ordering::Relaxed) {
             // each unit of work writes two rows: a backup holds both or none
@@ -30,8 +32,8 @@ async fn a_backup_is_one_moment_of_a_busy_database_and_opens_as_one() {
                 .await
                 .unwrap();
             id += 1;
+            counted.store(id, Ordering::Relaxed);
         }
-        id
     });
     while rows(&db).await < 100 {
         tokio::task::yield_now().await;
@@ -39,7 +41,8 @@ async fn a_backup_is_one_moment_of_a_busy_database_and_opens_as_one() {
     let (from, into) = (live.clone(), saved.clone());
     let bytes = tokio::task::spawn_blocking(move || backup(&from, &into)).await.unwrap().unwrap();
     stop.store(true, Ordering::Relaxed);
-    let written = writer.await.unwrap();
+    writer.await.unwrap();
+    let written = pairs.load(Ordering::Relaxed);
     assert_eq!(bytes, std::fs::metadata(&saved).unwrap().len());
 
     let again = Db::open(&format!("sqlite:{}", saved.display()), &[TABLES]).await.unwrap();
