@@ -66,6 +66,11 @@ impl Error {
         Self::of_kind(Kind::TooLarge, message)
     }
 
+    /// What is told.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn of_kind(kind: Kind, message: String) -> Self {
         let (status, code) = match kind {
             Kind::Invalid => (StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE"),

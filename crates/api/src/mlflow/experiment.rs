@@ -28,8 +28,9 @@ pub(crate) fn routes() -> Routes {
         .route("/experiments/delete-experiment-tag", post(Edit, delete_tag))
 }
 
+/// An experiment as it is sent.
 #[derive(Debug, Serialize)]
-struct Shape {
+pub(super) struct Shape {
     experiment_id: String,
     name: String,
     artifact_location: String,

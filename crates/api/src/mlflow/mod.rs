@@ -6,6 +6,7 @@ mod assessment;
 mod dataset;
 mod error;
 mod experiment;
+mod graphql;
 mod logged_model;
 mod metric;
 mod model_version;
@@ -51,7 +52,8 @@ pub(crate) fn routes() -> Routes {
         .merge(trace::routes())
         .merge(webhook::routes())
         .body_limit(MAX_BODY);
-    let rooted = Routes::new().merge(artifact::root_routes()).merge(server::root_routes());
+    let rooted =
+        Routes::new().merge(artifact::root_routes()).merge(graphql::root_routes()).merge(server::root_routes());
     PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()))
 }
 

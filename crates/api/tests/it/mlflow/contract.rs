@@ -106,6 +106,7 @@ const TRACES: &str = "
 /// Beside them. Multipart transfer is refused in words that make clients send the file in one piece.
 const ROOTED: &str = "
     GET /version
+    POST /graphql
     GET /health
     GET /get-artifact
     GET /model-versions/get-artifact

@@ -4,6 +4,7 @@ mod artifact;
 mod contract;
 mod errors;
 mod experiment;
+mod graphql;
 mod logged_model;
 mod metric;
 mod model_version;
