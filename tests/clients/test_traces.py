@@ -29,11 +29,21 @@ def broken():
     raise ValueError("boom")
 
 
+def exported():
+    """The last trace, once all of it has arrived: its spans come after what is flushed. The server waits for them a while."""
+    mlflow.flush_trace_async_logging()
+    trace_id = mlflow.get_last_active_trace_id()
+    for _ in range(20):
+        whole = f"{mlflow.get_tracking_uri()}/api/3.0/mlflow/traces/get"
+        if requests.get(whole, params={"trace_id": trace_id}, timeout=60).ok:
+            return trace_id
+    raise AssertionError(f"the spans of {trace_id} did not arrive")
+
+
 def ask(question):
     """One trace, exported."""
     answer(question)
-    mlflow.flush_trace_async_logging()
-    return mlflow.get_last_active_trace_id()
+    return exported()
 
 
 def found(experiment, text=None, **more):
@@ -62,8 +72,7 @@ def test_errors_and_their_events_are_kept(server):
     experiment = mlflow.set_experiment("traces-broken")
     with pytest.raises(ValueError, match="boom"):
         broken()
-    mlflow.flush_trace_async_logging()
-    trace = mlflow.get_trace(mlflow.get_last_active_trace_id())
+    trace = mlflow.get_trace(exported())
     assert trace.info.state == "ERROR"
     assert trace.data.spans[0].events[0].attributes["exception.message"] == "boom"
     assert trace.data.spans[0].status.status_code == "ERROR"
