@@ -61,7 +61,7 @@ class Server:
         self.count = 1_000_000
 
     def wait(self, address=None):
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while time.monotonic() < until:
             found = re.search(r"http://([\d.]+:\d+)", self.log.read_text())
             self.address = address or (found and found.group(1))

@@ -32,6 +32,7 @@ async fn predict(Json(request): Json<Request>) -> Json<Answer> {
     Json(Answer { deployment: "bench", model: "bench", version: "1", predictions: predictions.collect() })
 }
 
+#[expect(clippy::disallowed_methods, reason = "it guards nothing")]
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

