@@ -60,8 +60,6 @@ fn told(route: &Declared, answer: &Value, v1: &str, mlflow: &str) {
         answer["detail"].is_string()
     } else if path.starts_with("/api/v1") || path.ends_with("/predict") {
         answer["error"]["kind"] == v1 && answer["error"]["message"].is_string()
-    } else if path == "/v1/traces" {
-        answer["detail"].is_string()
     } else if path.starts_with("/v2") || path.starts_with("/v1/") {
         answer["error"].is_string()
     } else if path == "/metrics" {
