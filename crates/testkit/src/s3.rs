@@ -59,7 +59,12 @@ impl S3 {
         let files = s3s_fs::FileSystem::new(directory.path()).map_err(|error| anyhow!("{error:?}"))?;
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(KEY, SECRET));
-        let front = Arc::new(Front { root: directory.path().to_owned(), conditions, service: service.build() });
+        let front = Arc::new(Front {
+            root: directory.path().to_owned(),
+            conditions,
+            service: service.build(),
+            conditional: tokio::sync::Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let task = kernel::task::spawn("test-s3", async move {
@@ -96,6 +101,8 @@ struct Front {
     root: PathBuf,
     conditions: Conditions,
     service: S3Service,
+    /// The file server looks and writes in two steps, where S3 does both in one.
+    conditional: tokio::sync::Mutex<()>,
 }
 
 impl Front {
@@ -105,7 +112,9 @@ impl Front {
             // the file server takes its directories for objects that it cannot read
             return plain(StatusCode::NOT_FOUND, "");
         }
-        if request.headers().contains_key(IF_NONE_MATCH) {
+        let conditional = request.headers().contains_key(IF_NONE_MATCH);
+        let _alone = if conditional { Some(self.conditional.lock().await) } else { None };
+        if conditional {
             match self.conditions {
                 Conditions::Minded => {}
                 Conditions::Ignored => drop(std::fs::remove_file(file)),
