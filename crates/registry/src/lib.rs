@@ -6,6 +6,7 @@
 
 mod error;
 pub mod gate;
+pub mod import;
 pub mod model;
 mod moves;
 mod name;

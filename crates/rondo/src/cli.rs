@@ -65,6 +65,12 @@ pub(crate) enum Command {
     Db(Db),
     /// Remove for good what lies in the bin, and files that belong to nothing
     Gc(Gc),
+    /// Bring in what another tool has tracked; the same command again goes on where it was stopped
+    #[command(subcommand)]
+    Import(Import),
+    /// Take everything elsewhere
+    #[command(subcommand)]
+    Export(Export),
     /// The configuration and where each value comes from
     #[command(subcommand)]
     Config(Config),
@@ -373,6 +379,42 @@ pub(crate) struct Gc {
     /// Say what would go, and leave it
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Import {
+    /// From MLflow: experiments, runs, histories, artifacts, models
+    Mlflow {
+        /// A server (http://HOST:PORT), a folder (mlruns) or a database (mlflow.db)
+        source: String,
+        #[command(flatten)]
+        what: What,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Export {
+    /// To an MLflow server, which gives its own ids and keeps ours in a tag
+    Mlflow {
+        /// http://HOST:PORT
+        url: String,
+        #[command(flatten)]
+        what: What,
+    },
+}
+
+/// What is copied.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct What {
+    /// Only this experiment, without registered models; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Vec<String>,
+    /// Say what would be copied and copy nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leave the files out
+    #[arg(long)]
+    pub(crate) without_artifacts: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod server;
 mod term;
+mod transfer;
 
 use std::process::ExitCode;
 

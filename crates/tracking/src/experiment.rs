@@ -37,8 +37,7 @@ pub fn create(
 ) -> Result<String, Error> {
     check::experiment_name(name)?;
     tags.iter().try_for_each(check::experiment_tag)?;
-    // Number 0 is the default experiment's.
-    let id = tx.next("experiments")? + 1;
+    let id = free_id(tx)?;
     let location = artifact_location.map_or_else(|| format!("mlflow-artifacts:/{id}"), str::to_owned);
     let inserted = tx.execute(
         "INSERT INTO experiments
@@ -53,6 +52,16 @@ pub fn create(
         put_tag(tx, id, tag)?;
     }
     Ok(id.to_string())
+}
+
+/// The next number that no imported experiment has taken. Number 0 is the default experiment's.
+fn free_id(tx: &mut Tx<'_>) -> Result<i64, Error> {
+    loop {
+        let id = tx.next("experiments")? + 1;
+        if tx.query_opt("SELECT 1 AS taken FROM experiments WHERE experiment_id = $1", &[id.into()])?.is_none() {
+            return Ok(id);
+        }
+    }
 }
 
 /// An experiment, deleted or not.

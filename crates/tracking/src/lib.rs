@@ -10,6 +10,7 @@ pub mod dataset;
 mod error;
 pub mod experiment;
 pub mod history;
+pub mod import;
 pub mod logged_model;
 pub mod metric;
 mod migrations;

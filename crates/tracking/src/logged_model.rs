@@ -90,9 +90,13 @@ pub(crate) const COLUMNS: &str = "SELECT l.model_id, l.experiment_id, l.name, l.
 
 /// Creates a logged model whose files are on their way.
 pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, new: NewModel) -> Result<LoggedModel, Error> {
+    create_as(tx, ctx, format!("m-{}", kernel::id::random_hex()), new)
+}
+
+/// The same under an id that is free.
+pub(crate) fn create_as(tx: &mut Tx<'_>, ctx: &Ctx, model_id: String, new: NewModel) -> Result<LoggedModel, Error> {
     new.name.as_deref().map_or(Ok(()), check::model_name)?;
     let (experiment, location) = experiment::active(tx, ctx, &new.experiment_id)?;
-    let model_id = format!("m-{}", kernel::id::random_hex());
     let location = experiment::artifact_uri(&location, &["models", &model_id, "artifacts"]);
     tx.execute(
         "INSERT INTO logged_models (model_id, workspace, experiment_id, name, artifact_location, created_ms,

@@ -130,13 +130,17 @@ pub struct Change {
 
 /// Starts a run in an experiment that is not deleted.
 pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, new: NewRun) -> Result<Run, Error> {
+    create_as(tx, ctx, kernel::id::random_hex(), new)
+}
+
+/// The same under an id that is free.
+pub(crate) fn create_as(tx: &mut Tx<'_>, ctx: &Ctx, run_id: String, new: NewRun) -> Result<Run, Error> {
     let (experiment, location) = experiment::active(tx, ctx, &new.experiment_id)?;
     let mut tags = Vec::with_capacity(new.tags.len() + 1);
     for (index, given) in new.tags.into_iter().enumerate() {
         tags.push(check::tag(given, |field| format!("tags[{index}].{field}"))?);
     }
     let run_name = settle_name(new.run_name, &mut tags)?;
-    let run_id = kernel::id::random_hex();
     let artifact_uri = experiment::artifact_uri(&location, &[&run_id, "artifacts"]);
     tx.execute(
         "INSERT INTO runs

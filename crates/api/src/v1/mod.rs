@@ -5,6 +5,7 @@ mod body;
 mod deployment;
 mod error;
 mod event;
+mod import;
 mod model;
 mod monitor;
 mod outcome;
@@ -37,6 +38,7 @@ fn all() -> Routes {
         .merge(audit::routes())
         .merge(deployment::routes())
         .merge(event::routes())
+        .merge(import::routes())
         .merge(model::routes())
         .merge(monitor::routes())
         .merge(outcome::routes())

@@ -90,6 +90,18 @@ fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error>
     Ok(connection)
 }
 
+/// Opens a file of another program for reading alone.
+pub(crate) fn read_only(file: &Path) -> Result<Connection, Error> {
+    let refused =
+        |error: rusqlite::Error| Error::Open { url: format!("sqlite:{}", file.display()), reason: error.to_string() };
+    connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(refused)
+}
+
+/// Runs one statement that reads.
+pub(crate) fn query(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Row>, Error> {
+    SqliteSession { connection }.query(sql, params)
+}
+
 fn write_loop(connection: &Connection, lanes: &Lanes) {
     let mut crowd = Crowd::default();
     while let Some(first) = lanes.writes.pop() {

@@ -11,6 +11,7 @@ mod monitor;
 mod pipeline;
 mod run;
 mod show;
+mod transfer;
 mod token;
 mod user;
 
@@ -51,6 +52,14 @@ pub(crate) fn run(arguments: Cli) -> anyhow::Result<()> {
         Command::Doctor => {
             let config = load(&global, &Up::default())?;
             runtime()?.block_on(doctor::run(&config, global.json))
+        }
+        Command::Import(what) => {
+            let config = load(&global, &Up::default())?;
+            runtime()?.block_on(transfer::import(&config, what, global.json))
+        }
+        Command::Export(what) => {
+            let config = load(&global, &Up::default())?;
+            runtime()?.block_on(transfer::export(&config, what, global.json))
         }
         other => {
             let config = load(&global, &Up::default())?;

@@ -3,6 +3,7 @@
 mod audit;
 mod deployment;
 mod event;
+mod import;
 mod model;
 mod monitor;
 mod outcome;

@@ -1,0 +1,36 @@
+//! `rondo import` and `rondo export`.
+
+use std::path::Path;
+
+use crate::cli::{Export, Import, What};
+use crate::config::Config;
+use crate::transfer::{Options, Server, Source, Target, copy};
+
+/// Copies into the server of the configuration.
+pub(crate) async fn import(config: &Config, what: Import, json: bool) -> anyhow::Result<()> {
+    let (source, what) = match what {
+        Import::Mlflow { source, what } => (mlflow(&source, config)?, what),
+    };
+    let target = Target::at(Server::rondo(config.server(), &config.user())?).await?;
+    copy(source, &target, &options(what)).await?.tell(json)
+}
+
+/// Copies from the server of the configuration.
+pub(crate) async fn export(config: &Config, what: Export, json: bool) -> anyhow::Result<()> {
+    let Export::Mlflow { url, what } = what;
+    let source = Source::Server(Server::rondo(config.server(), &config.user())?);
+    let target = Target::at(Server::foreign(&url, &config.user())?).await?;
+    copy(source, &target, &options(what)).await?.tell(json)
+}
+
+fn options(what: What) -> Options {
+    Options { experiments: what.experiment, dry_run: what.dry_run, without_artifacts: what.without_artifacts }
+}
+
+fn mlflow(source: &str, config: &Config) -> anyhow::Result<Source> {
+    if source.starts_with("http://") || source.starts_with("https://") {
+        return Ok(Source::Server(Server::foreign(source, &config.user())?));
+    }
+    let path = source.strip_prefix("sqlite:///").or_else(|| source.strip_prefix("file://")).unwrap_or(source);
+    Ok(Source::Disk(foreign::mlflow::open(Path::new(path))?))
+}

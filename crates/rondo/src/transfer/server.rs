@@ -1,0 +1,234 @@
+//! A server that speaks the MLflow protocol, ours or another.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::StreamExt as _;
+use reqwest::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::client::segment;
+use crate::term::hinted;
+
+/// The prefix of the protocol.
+pub(crate) const MLFLOW: &str = "/api/2.0/mlflow";
+/// How often a request is sent to a server that is away or has too much to do, and the first pause between two.
+const ATTEMPTS: u32 = 7;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What a server refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Refused {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// How the caller names itself.
+#[derive(Clone, Debug)]
+enum Credentials {
+    None,
+    Basic(String, String),
+    Bearer(String),
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    base: String,
+    user: String,
+    credentials: Credentials,
+    http: reqwest::Client,
+}
+
+impl Server {
+    /// A Rondo server; `RONDO_TOKEN` is its token.
+    pub(crate) fn rondo(base: &str, user: &str) -> anyhow::Result<Self> {
+        let credentials = variable("RONDO_TOKEN").map_or(Credentials::None, Credentials::Bearer);
+        Self::new(base, user, credentials)
+    }
+
+    /// Any other; MLflow's own variables say who asks.
+    pub(crate) fn foreign(base: &str, user: &str) -> anyhow::Result<Self> {
+        let credentials = match (variable("MLFLOW_TRACKING_TOKEN"), variable("MLFLOW_TRACKING_USERNAME")) {
+            (Some(token), _) => Credentials::Bearer(token),
+            (None, Some(name)) => Credentials::Basic(name, variable("MLFLOW_TRACKING_PASSWORD").unwrap_or_default()),
+            (None, None) => Credentials::None,
+        };
+        Self::new(base, user, credentials)
+    }
+
+    fn new(base: &str, user: &str, credentials: Credentials) -> anyhow::Result<Self> {
+        let base = base.trim_end_matches('/').to_owned();
+        if !reqwest::Url::parse(&base).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+            return Err(hinted(
+                format!("`{base}` is not the address of a server"),
+                "write http://HOST:PORT, e.g. http://127.0.0.1:5000",
+            ));
+        }
+        Ok(Self { base, user: user.to_owned(), credentials, http: reqwest::Client::new() })
+    }
+
+    /// Whether it is a Rondo server, which keeps ids.
+    pub(crate) async fn is_rondo(&self) -> anyhow::Result<bool> {
+        match self.value(Method::GET, "/api/v1/loop", &[], None::<&()>).await {
+            Ok(answer) => Ok(answer["idle"].is_boolean()),
+            Err(error) => match error.downcast_ref::<Refused>() {
+                Some(_) => Ok(false),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Reads.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
+        let value = self.value(Method::GET, &format!("{MLFLOW}{path}"), query, None::<&()>).await?;
+        serde_json::from_value(value).with_context(|| format!("the answer of {path} is not what is expected"))
+    }
+
+    /// Sends.
+    pub(crate) async fn post<B: Serialize + ?Sized>(&self, path: &str, body: &B) -> anyhow::Result<Value> {
+        self.value(Method::POST, &format!("{MLFLOW}{path}"), &[], Some(body)).await
+    }
+
+    /// Sends to any path by any method.
+    pub(crate) async fn send<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> anyhow::Result<Value> {
+        self.value(method, path, &[], Some(body)).await
+    }
+
+    async fn value<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&B>,
+    ) -> anyhow::Result<Value> {
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let mut request = self.request(method.clone(), path).query(query);
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            match self.answer(request).await {
+                Ok(response) => return response.json().await.context("the server's answer is not JSON"),
+                Err(error) if attempt < ATTEMPTS && passing(&error) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Value::Null)
+    }
+
+    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base)).header("x-rondo-user", &self.user);
+        match &self.credentials {
+            Credentials::None => request,
+            Credentials::Basic(name, password) => request.basic_auth(name, Some(password)),
+            Credentials::Bearer(token) => request.bearer_auth(token),
+        }
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        let response = request.send().await.map_err(|error| {
+            let away = error.is_connect();
+            let text = format!("no server answers at {} ({})", self.base, error.without_url());
+            let error = hinted(text, "start it, or name another; what was copied stays, and the same command goes on");
+            if away { error.context(Away) } else { error }
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body: Value = response.json().await.unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let message = text(&body["message"]).or_else(|| text(&body["error"]["message"]));
+        let message = message.unwrap_or_else(|| format!("{} answered {status}", self.base));
+        let code = text(&body["error_code"]).or_else(|| text(&body["error"]["kind"])).unwrap_or_default();
+        Err(Refused { status: status.as_u16(), code, message }.into())
+    }
+
+    /// A file as a stream, with its size if that is known.
+    pub(crate) async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<(Option<u64>, reqwest::Body)> {
+        let response = self.answer(self.request(Method::GET, path).query(query)).await?;
+        let size = response.content_length();
+        Ok((size, reqwest::Body::wrap_stream(response.bytes_stream().map(|chunk| chunk))))
+    }
+
+    /// Puts a file where an artifact location of this server says.
+    pub(crate) async fn upload(
+        &self,
+        location: &str,
+        path: &str,
+        size: Option<u64>,
+        body: reqwest::Body,
+    ) -> anyhow::Result<()> {
+        let below = proxied(location).with_context(|| format!("{location} is no place that this server keeps"))?;
+        let path: Vec<String> =
+            below.split('/').chain(path.split('/')).filter(|name| !name.is_empty()).map(segment).collect();
+        let mut request =
+            self.request(Method::PUT, &format!("/api/2.0/mlflow-artifacts/artifacts/{}", path.join("/"))).body(body);
+        if let Some(size) = size {
+            request = request.header("content-length", size);
+        }
+        self.answer(request).await.map(drop)
+    }
+}
+
+/// A server that does not answer now; the request may be sent again.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is away")]
+struct Away;
+
+/// The path below the proxy of an artifact location that the server itself keeps.
+pub(crate) fn proxied(location: &str) -> Option<&str> {
+    let rest = location.strip_prefix("mlflow-artifacts:")?;
+    match rest.strip_prefix("//") {
+        Some(with_host) => with_host.split_once('/').map(|(_, path)| path),
+        None => Some(rest.trim_start_matches('/')),
+    }
+}
+
+fn passing(error: &anyhow::Error) -> bool {
+    let busy = [StatusCode::TOO_MANY_REQUESTS.as_u16(), StatusCode::SERVICE_UNAVAILABLE.as_u16()];
+    error.downcast_ref::<Away>().is_some()
+        || error.downcast_ref::<Refused>().is_some_and(|refused| busy.contains(&refused.status))
+}
+
+/// Whether an error says that something is not there.
+pub(crate) fn is_missing(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Refused>()
+        .is_some_and(|refused| refused.status == 404 || refused.code == "RESOURCE_DOES_NOT_EXIST")
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_keeps_what_its_locations_say() {
+        let check = |location: &str, expect: Option<&str>| assert_eq!(proxied(location), expect, "{location}");
+        check("mlflow-artifacts:/1/r/artifacts", Some("1/r/artifacts"));
+        check("mlflow-artifacts://host:5000/1/r/artifacts", Some("1/r/artifacts"));
+        check("s3://bucket/1/r/artifacts", None);
+        check("/mlruns/1/r/artifacts", None);
+    }
+}
