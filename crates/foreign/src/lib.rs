@@ -3,6 +3,10 @@
 
 mod error;
 pub mod mlflow;
+mod naming;
+mod protobuf;
+pub mod tensorboard;
+pub mod wandb;
 
 pub use error::Error;
 

@@ -390,6 +390,34 @@ pub(crate) enum Import {
         #[command(flatten)]
         what: What,
     },
+    /// From TensorBoard: each folder with event files becomes a run
+    Tensorboard {
+        /// The folder above the runs
+        folder: PathBuf,
+        #[command(flatten)]
+        into: Into,
+    },
+    /// From Weights & Biases: each offline run becomes a run
+    Wandb {
+        /// The folder above the runs (wandb)
+        folder: PathBuf,
+        #[command(flatten)]
+        into: Into,
+    },
+}
+
+/// Where runs without an experiment go.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Into {
+    /// The experiment [default: the name of the folder; for wandb the project of each run]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) into: Option<String>,
+    /// Say what would be copied and copy nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Leave the files out
+    #[arg(long)]
+    pub(crate) without_artifacts: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::files::later;
 pub use self::shape::{
     Alias, Dataset, DatasetInput, Experiment, LoggedModel, ModelData, ModelInfo, ModelInput, ModelMetric, ModelOutput,
     ModelVersion, Pair, Point, RegisteredModel, Run, RunData, RunInfo, RunInputs, RunOutputs,
@@ -33,6 +34,10 @@ pub trait Store: Send {
     fn versions(&mut self, name: &str) -> Result<Vec<ModelVersion>>;
     /// The files below an artifact location, if it is a place that can be seen from here.
     fn artifacts(&mut self, location: &str) -> Result<Option<Vec<File>>>;
+    /// What was passed over since this was asked last.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A file of a store.

@@ -11,8 +11,8 @@ mod monitor;
 mod pipeline;
 mod run;
 mod show;
-mod transfer;
 mod token;
+mod transfer;
 mod user;
 
 use clap::CommandFactory as _;

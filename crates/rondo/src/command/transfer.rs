@@ -2,17 +2,27 @@
 
 use std::path::Path;
 
-use crate::cli::{Export, Import, What};
+use crate::cli::{Export, Import, Into, What};
 use crate::config::Config;
 use crate::transfer::{Options, Server, Source, Target, copy};
 
 /// Copies into the server of the configuration.
 pub(crate) async fn import(config: &Config, what: Import, json: bool) -> anyhow::Result<()> {
-    let (source, what) = match what {
-        Import::Mlflow { source, what } => (mlflow(&source, config)?, what),
+    let (source, options) = match what {
+        Import::Mlflow { source, what } => (mlflow(&source, config)?, options(what)),
+        Import::Tensorboard { folder, into } => {
+            let absolute = std::path::absolute(&folder)?;
+            let own = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = into.into.clone().or(own).unwrap_or_else(|| "tensorboard".to_owned());
+            (Source::Disk(Box::new(foreign::tensorboard::Folder::open(&folder, &name)?)), plain(&into))
+        }
+        Import::Wandb { folder, into } => {
+            let found = foreign::wandb::Folder::open(&folder, into.into.as_deref())?;
+            (Source::Disk(Box::new(found)), plain(&into))
+        }
     };
     let target = Target::at(Server::rondo(config.server(), &config.user())?).await?;
-    copy(source, &target, &options(what)).await?.tell(json)
+    copy(source, &target, &options).await?.tell(json)
 }
 
 /// Copies from the server of the configuration.
@@ -21,6 +31,10 @@ pub(crate) async fn export(config: &Config, what: Export, json: bool) -> anyhow:
     let source = Source::Server(Server::rondo(config.server(), &config.user())?);
     let target = Target::at(Server::foreign(&url, &config.user())?).await?;
     copy(source, &target, &options(what)).await?.tell(json)
+}
+
+fn plain(into: &Into) -> Options {
+    Options { dry_run: into.dry_run, without_artifacts: into.without_artifacts, ..Options::default() }
 }
 
 fn options(what: What) -> Options {

@@ -78,6 +78,9 @@ pub(crate) async fn copy(source: Source, target: &Target, options: &Options) -> 
     if options.experiments.is_empty() {
         copy.registered_models().await?;
     }
+    for warning in copy.source.warnings() {
+        copy.report.warn(warning);
+    }
     copy.report.end();
     Ok(copy.report)
 }

@@ -101,6 +101,14 @@ fn more(token: Option<String>) -> Option<String> {
 }
 
 impl Source {
+    /// What a reader passed over.
+    pub(crate) fn warnings(&mut self) -> Vec<String> {
+        match self {
+            Self::Server(_) => Vec::new(),
+            Self::Disk(store) => store.warnings(),
+        }
+    }
+
     /// All experiments, deleted ones included.
     pub(crate) async fn experiments(&mut self) -> anyhow::Result<Vec<Experiment>> {
         let server = match self {
