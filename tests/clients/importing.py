@@ -72,6 +72,8 @@ def tags(pairs):
 
 def everything(uri):
     """What a client sees of a server, by name instead of by id."""
+    # Where artifacts are is asked of the one server that is set for all.
+    mlflow.set_tracking_uri(uri)
     client = mlflow.MlflowClient(uri, uri)
     names, seen = {}, {"experiments": {}, "runs": {}, "models": {}, "registry": {}}
     for experiment in client.search_experiments(ViewType.ALL):

@@ -127,7 +127,6 @@ def test_a_store_on_disk(kind, own_server, tmp_path, monkeypatch):
     uri = f"file://{tmp_path}/mlruns" if kind == "files" else f"sqlite:///{tmp_path}/mlflow.db"
     fill(uri)
     expect = everything(uri)
-    mlflow.set_tracking_uri(None)
     moved = tmp_path / "moved"
     moved.mkdir()
     for name in ["mlruns", "mlflow.db", "mlartifacts"]:

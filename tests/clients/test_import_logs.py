@@ -59,12 +59,12 @@ def test_tensorboard(url, server, tmp_path):
     assert tuned.data.params == {"lr": "0.1", "opt": "adam", "flag": "True"}
     assert tuned.data.metrics["best"] == pytest.approx(0.9)
     assert set(files(client, run_id=first.info.run_id)) == {
-        "tensorboard/histograms/weights.json", "tensorboard/images/input/first/2.png", "tensorboard/text/note/1.md"}
+        "tensorboard/histograms/weights.json", "tensorboard/images/input/first/2.png", "tensorboard/text/note/text_summary/1.md"}
     histogram = json.loads(mlflow.artifacts.load_text(
         f"{first.info.artifact_uri}/tensorboard/histograms/weights.json"))[0]
     assert (histogram["num"], histogram["min"], histogram["max"]) == (100, 0, 9.9)
     assert sum(histogram["buckets"]) == 100 and len(histogram["bucket_limits"]) == len(histogram["buckets"])
-    assert mlflow.artifacts.load_text(f"{first.info.artifact_uri}/tensorboard/text/note/1.md") == "hello *there*"
+    assert mlflow.artifacts.load_text(f"{first.info.artifact_uri}/tensorboard/text/note/text_summary/1.md") == "hello *there*"
     again = report(server, "import", "tensorboard", str(logs))
     assert again["runs"] == {"copied": 0, "present": 2}
 

@@ -49,7 +49,7 @@ impl Folder {
             let name = if folder.is_empty() { whole.clone() } else { folder };
             // The name of an event file says when and where it was begun, which tells runs of one name apart.
             let first = files.first().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
-            (naming::run_id(&["tensorboard", &name, &first.unwrap_or_default()]), Found { name, files })
+            (naming::run_id(&["tensorboard", experiment, &name, &first.unwrap_or_default()]), Found { name, files })
         });
         Ok(Self { experiment: experiment.to_owned(), runs: runs.collect(), open: None, warnings: Vec::new() })
     }

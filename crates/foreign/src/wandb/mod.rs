@@ -44,8 +44,8 @@ impl Folder {
             let logged = run::read(&path)?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let project = Some(logged.project.as_str()).filter(|project| !project.is_empty()).unwrap_or("wandb");
-            let id = naming::run_id(&["wandb", &logged.entity, project, &logged.id, &name]);
             let experiment = experiment.unwrap_or(project).to_owned();
+            let id = naming::run_id(&["wandb", &experiment, &logged.entity, project, &logged.id, &name]);
             folder.runs.insert(id, Found { experiment, log: path });
         }
         if folder.runs.is_empty() {
