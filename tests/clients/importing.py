@@ -10,6 +10,7 @@ import time
 import mlflow
 import requests
 from mlflow.entities import ViewType
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from conftest import free_port
 
@@ -72,8 +73,9 @@ def tags(pairs):
 
 def everything(uri):
     """What a client sees of a server, by name instead of by id."""
-    # Where artifacts are is asked of the one server that is set for all.
+    # Where artifacts are is asked of the one server that is set for all, and remembered by id.
     mlflow.set_tracking_uri(uri)
+    _artifact_repos_cache.clear()
     client = mlflow.MlflowClient(uri, uri)
     names, seen = {}, {"experiments": {}, "runs": {}, "models": {}, "registry": {}}
     for experiment in client.search_experiments(ViewType.ALL):

@@ -156,7 +156,9 @@ fn add_image(key: &str, at: Moment, index: usize, bytes: &[u8], events: &mut Eve
 
 /// The old form: limits and counts of buckets.
 fn histogram(key: &str, at: Moment, bytes: &[u8], events: &mut Events) -> Result<(), String> {
-    let mut shown = json!({ "step": at.step, "time_ms": at.ms });
+    let mut shown = json!({
+        "step": at.step, "time_ms": at.ms, "min": 0.0, "max": 0.0, "num": 0.0, "sum": 0.0, "sum_squares": 0.0,
+    });
     let (mut limits, mut counts) = (Vec::new(), Vec::new());
     for (number, field) in fields(bytes)? {
         match (number, field) {
