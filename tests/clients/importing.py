@@ -99,8 +99,8 @@ def everything(uri):
         model = client.get_registered_model(model.name) if hasattr(model, "latest_versions") else model
         versions = client.search_model_versions(f"name='{model.name}'")
         seen["registry"][model.name] = {
-            "description": model.description, "tags": model.tags, "aliases": getattr(model, "aliases", None),
-            "versions": sorted((v.version, v.current_stage, v.description, names.get(v.run_id), tuple(sorted(v.tags.items())))
+            "description": model.description, "tags": model.tags, "aliases": {alias: str(version) for alias, version in model.aliases.items()},
+            "versions": sorted((str(v.version), v.current_stage, v.description, names.get(v.run_id), tuple(sorted(v.tags.items())))
                                for v in versions),
         }
     return seen
