@@ -395,20 +395,20 @@ pub(crate) enum Import {
         /// The folder above the runs
         folder: PathBuf,
         #[command(flatten)]
-        into: Into,
+        into: Destination,
     },
     /// From Weights & Biases: each offline run becomes a run
     Wandb {
         /// The folder above the runs (wandb)
         folder: PathBuf,
         #[command(flatten)]
-        into: Into,
+        into: Destination,
     },
 }
 
 /// Where runs without an experiment go.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Into {
+pub(crate) struct Destination {
     /// The experiment [default: the name of the folder; for wandb the project of each run]
     #[arg(long, value_name = "NAME")]
     pub(crate) into: Option<String>,

@@ -271,7 +271,7 @@ fn hparams(content: &[u8], events: &mut Events) -> Result<(), String> {
             }
             4 => {
                 events.failed =
-                    fields(field.bytes())?.iter().any(|(number, status)| (*number, status.integer()) == (1, 2))
+                    fields(field.bytes())?.iter().any(|(number, status)| (*number, status.integer()) == (1, 2));
             }
             _ => {}
         }

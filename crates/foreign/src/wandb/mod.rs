@@ -38,7 +38,9 @@ impl Folder {
         for file in crate::mlflow::walk(root)? {
             let Content::Disk(path) = file.content else { continue };
             // `latest-run` is a link to one of the others.
-            if !file.path.ends_with(".wandb") || file.path.split('/').any(|name| name == "latest-run") {
+            if path.extension().is_none_or(|kind| kind != "wandb")
+                || file.path.split('/').any(|name| name == "latest-run")
+            {
                 continue;
             }
             let logged = run::read(&path)?;
@@ -111,7 +113,7 @@ impl Store for Folder {
                 user_id: logged.entity.clone(),
                 status: logged.status().to_owned(),
                 start_time: logged.start_ms,
-                end_time: logged.end_ms(),
+                end_time: Some(logged.end_ms()),
                 artifact_uri: format!("{SCHEME}{run_id}"),
                 lifecycle_stage: "active".to_owned(),
                 ..RunInfo::default()

@@ -43,10 +43,10 @@ impl Logged {
         }
     }
 
-    pub(super) fn end_ms(&self) -> Option<i64> {
+    pub(super) fn end_ms(&self) -> i64 {
         let last = self.points.iter().map(|point| point.timestamp).max();
         let ended = self.start_ms + (self.runtime_s * 1_000.0) as i64;
-        Some(last.map_or(ended, |last| last.max(ended)))
+        last.map_or(ended, |last| last.max(ended))
     }
 
     /// The configuration as params: `optimizer.lr`.
@@ -125,7 +125,7 @@ fn run(bytes: &[u8], logged: &mut Logged) -> Result<(), String> {
             2 => logged.entity = field.text(),
             3 => logged.project = field.text(),
             4 => {
-                logged.config.extend(updates(field.bytes(), 1)?.into_iter().map(|(key, value)| (key.join("."), value)))
+                logged.config.extend(updates(field.bytes(), 1)?.into_iter().map(|(key, value)| (key.join("."), value)));
             }
             6 => logged.group = field.text(),
             7 => logged.job_type = field.text(),

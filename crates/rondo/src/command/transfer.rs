@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::{Export, Import, Into, What};
+use crate::cli::{Destination, Export, Import, What};
 use crate::config::Config;
 use crate::transfer::{Options, Server, Source, Target, copy};
 
@@ -33,7 +33,7 @@ pub(crate) async fn export(config: &Config, what: Export, json: bool) -> anyhow:
     copy(source, &target, &options(what)).await?.tell(json)
 }
 
-fn plain(into: &Into) -> Options {
+fn plain(into: &Destination) -> Options {
     Options { dry_run: into.dry_run, without_artifacts: into.without_artifacts, ..Options::default() }
 }
 
