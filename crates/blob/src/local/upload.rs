@@ -107,7 +107,11 @@ fn make_dirs(local: &Local, dir: &Path, path: &SafePath) -> Result<(), Error> {
     }
     inside(local, deepest, path)?;
     for new in missing.into_iter().rev() {
-        fs::create_dir(new).map_err(failed)?;
+        match fs::create_dir(new) {
+            // By another handle on the same directory.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(failed)?,
+        }
         sync_dir(new.parent().unwrap_or(&local.root)).map_err(failed)?;
     }
     Ok(())
