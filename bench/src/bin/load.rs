@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rondo_bench::{content_length, quantile_ms};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -106,19 +107,9 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) 
     }
 }
 
-fn content_length(head: &str) -> Result<usize> {
-    let lines = head.lines().filter_map(|line| line.split_once(':'));
-    let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let (_, length) = lengths.next().context("an answer without content-length")?;
-    Ok(length.trim().parse()?)
-}
-
 fn report(mut seen: Seen, took: Duration) {
     seen.latencies_us.sort_unstable();
-    let quantile = |q: f64| {
-        let at = (q * seen.latencies_us.len().saturating_sub(1) as f64) as usize;
-        f64::from(seen.latencies_us.get(at).copied().unwrap_or_default()) / 1e3
-    };
+    let quantile = |share| quantile_ms(&seen.latencies_us, share);
     seen.failures.sort();
     let failed = seen.failures.len();
     seen.failures.dedup();
