@@ -27,11 +27,17 @@ pub trait Store: Send {
     /// All points of a metric of a run.
     fn history(&mut self, run: &Run, key: &str) -> Result<Vec<Point>>;
     /// The logged models of an experiment that are not deleted.
-    fn logged_models(&mut self, experiment_id: &str) -> Result<Vec<LoggedModel>>;
+    fn logged_models(&mut self, _experiment_id: &str) -> Result<Vec<LoggedModel>> {
+        Ok(Vec::new())
+    }
     /// The registered models.
-    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>>;
+    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
+        Ok(Vec::new())
+    }
     /// The versions of a registered model, by number.
-    fn versions(&mut self, name: &str) -> Result<Vec<ModelVersion>>;
+    fn versions(&mut self, _name: &str) -> Result<Vec<ModelVersion>> {
+        Ok(Vec::new())
+    }
     /// The files below an artifact location, if it is a place that can be seen from here.
     fn artifacts(&mut self, location: &str) -> Result<Option<Vec<File>>>;
     /// What was passed over since this was asked last.

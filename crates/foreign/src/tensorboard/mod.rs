@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::event::Events;
-use crate::mlflow::{
-    Content, Experiment, File, LoggedModel, ModelVersion, Point, RegisteredModel, Run, RunData, RunInfo, Store,
-};
+use crate::mlflow::{Content, Experiment, File, Point, Run, RunData, RunInfo, Store};
 use crate::{Error, Result, naming};
 
 /// The scheme of the artifact locations that stand for what event files hold.
@@ -113,18 +111,6 @@ impl Store for Folder {
     fn history(&mut self, run: &Run, key: &str) -> Result<Vec<Point>> {
         let events = self.events(&run.info.run_id)?;
         Ok(events.points.iter().filter(|point| point.key == key).cloned().collect())
-    }
-
-    fn logged_models(&mut self, _experiment_id: &str) -> Result<Vec<LoggedModel>> {
-        Ok(Vec::new())
-    }
-
-    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
-        Ok(Vec::new())
-    }
-
-    fn versions(&mut self, _name: &str) -> Result<Vec<ModelVersion>> {
-        Ok(Vec::new())
     }
 
     fn artifacts(&mut self, location: &str) -> Result<Option<Vec<File>>> {

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::run::Logged;
-use crate::mlflow::{
-    Content, Experiment, File, LoggedModel, ModelVersion, Point, RegisteredModel, Run, RunData, RunInfo, Store,
-};
+use crate::mlflow::{Content, Experiment, File, Point, Run, RunData, RunInfo, Store};
 use crate::{Error, Result, naming};
 
 /// The scheme of the artifact locations that stand for the files of a run.
@@ -130,18 +128,6 @@ impl Store for Folder {
     fn history(&mut self, run: &Run, key: &str) -> Result<Vec<Point>> {
         let logged = self.logged(&run.info.run_id)?;
         Ok(logged.points.iter().filter(|point| point.key == key).cloned().collect())
-    }
-
-    fn logged_models(&mut self, _experiment_id: &str) -> Result<Vec<LoggedModel>> {
-        Ok(Vec::new())
-    }
-
-    fn registered_models(&mut self) -> Result<Vec<RegisteredModel>> {
-        Ok(Vec::new())
-    }
-
-    fn versions(&mut self, _name: &str) -> Result<Vec<ModelVersion>> {
-        Ok(Vec::new())
     }
 
     fn artifacts(&mut self, location: &str) -> Result<Option<Vec<File>>> {
