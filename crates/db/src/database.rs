@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::engine::{postgres, sqlite};
+use crate::lease::{self, Term};
 use crate::queue::{Queue, Refused};
 use crate::unit::{Unit, Work};
-use crate::{Error, Migration, Tx};
+use crate::{Error, Migration, Tx, events};
 
 /// Units of work that may wait on each side before more are refused.
 const QUEUE_LIMIT: usize = 1024;
@@ -63,18 +64,26 @@ impl Drop for Inner {
 #[derive(Clone)]
 pub struct Db {
     inner: Arc<Inner>,
+    fence: Option<Arc<Term>>,
 }
 
 impl Db {
     /// Opens `sqlite:PATH`, `sqlite::memory:` or `postgres://...` and runs the migrations it lacks, in the given order.
+    ///
+    /// A PostgreSQL database on which servers of another version work is refused before anything is changed.
     pub async fn open(url: &str, migrations: &[&[Migration]]) -> Result<Self, Error> {
-        let url = url.to_owned();
+        Self::open_as(url, migrations, "").await
+    }
+
+    /// Opens for the server `replica`, whose own row among the [replicas](crate::replica), left by its last life, says nothing.
+    pub async fn open_as(url: &str, migrations: &[&[Migration]], replica: &str) -> Result<Self, Error> {
+        let (url, replica) = (url.to_owned(), replica.to_owned());
         let layers: Vec<Vec<Migration>> = migrations.iter().map(|layer| layer.to_vec()).collect();
-        let opening = tokio::task::spawn_blocking(move || Self::open_now(&url, &layers));
+        let opening = tokio::task::spawn_blocking(move || Self::open_now(&url, &layers, &replica));
         opening.await.map_err(|error| Error::Panicked { reason: error.to_string() })?
     }
 
-    fn open_now(url: &str, layers: &[Vec<Migration>]) -> Result<Self, Error> {
+    fn open_now(url: &str, layers: &[Vec<Migration>], replica: &str) -> Result<Self, Error> {
         let lanes = Lanes {
             writes: Arc::new(Queue::new(QUEUE_LIMIT)),
             reads: Arc::new(Queue::new(QUEUE_LIMIT)),
@@ -83,13 +92,13 @@ impl Db {
         let (engine, temporary) = if let Some(path) = url.strip_prefix("sqlite:") {
             (Engine::Sqlite, sqlite::open(path, layers, &lanes)?)
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            postgres::open(url, layers, &lanes)?;
+            postgres::open(url, layers, replica, &lanes)?;
             (Engine::Postgres, None)
         } else {
             let reason = "it must begin with sqlite: or postgres://".to_owned();
             return Err(Error::Open { url: shown(url), reason });
         };
-        Ok(Self { inner: Arc::new(Inner { engine, lanes, _temporary: temporary }) })
+        Ok(Self { inner: Arc::new(Inner { engine, lanes, _temporary: temporary }), fence: None })
     }
 
     /// Runs a unit of work in one transaction. `Ok` is answered after the commit is on disk; `Err` rolls back.
@@ -100,7 +109,22 @@ impl Db {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        run(&self.inner.lanes.writes, work).await
+        match self.fence.clone() {
+            None => run(&self.inner.lanes.writes, work).await,
+            Some(term) => {
+                let fenced = move |tx: &mut Tx<'_>| {
+                    lease::fence(tx, &term)?;
+                    work(tx)
+                };
+                run(&self.inner.lanes.writes, fenced).await
+            }
+        }
+    }
+
+    /// A handle whose writes are refused with [`Error::Fenced`] once the term is not the present one any more.
+    #[must_use]
+    pub fn fenced(&self, term: Term) -> Self {
+        Self { inner: Arc::clone(&self.inner), fence: Some(Arc::new(term)) }
     }
 
     /// Runs a unit of work on a snapshot; writing is an error.
@@ -117,7 +141,15 @@ impl Db {
         self.inner.engine
     }
 
-    /// The number of the latest committed event; changes after each commit of this process that emitted events.
+    /// Looks whether other processes have emitted events, and tells the subscribers. The number of the latest one.
+    pub async fn look_for_events(&self) -> Result<i64, Error> {
+        let head = self.read(events::head).await?;
+        self.inner.lanes.announce(Some(head));
+        Ok(head)
+    }
+
+    /// The number of the latest committed event; changes after each commit of this process that emitted events, and with
+    /// [`Db::look_for_events`].
     pub fn subscribe(&self) -> watch::Receiver<i64> {
         self.inner.lanes.announced.subscribe()
     }

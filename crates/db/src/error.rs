@@ -52,6 +52,30 @@ pub enum Error {
         /// The migrations that this program does not know.
         unknown: String,
     },
+    /// Servers of another version work on the database.
+    #[error("the server at {address} runs rondo {theirs} on this database, and this is {ours}")]
+    Mixed {
+        /// Where that server answers.
+        address: String,
+        /// Its version.
+        theirs: String,
+        /// The version of this program.
+        ours: String,
+    },
+    /// Servers with another object store work on the database.
+    #[error("the server at {address} keeps the artifacts of this database in another store than this one would")]
+    OtherStore {
+        /// Where that server answers.
+        address: String,
+    },
+    /// The term under which this was written is over: somebody else holds the lease. Nothing was written.
+    #[error("the term {epoch} of the lease `{name}` is over")]
+    Fenced {
+        /// The lease.
+        name: String,
+        /// The term's number.
+        epoch: i64,
+    },
     /// One database cannot become a copy of another; nothing of it was kept.
     #[error("the database cannot be copied: {reason}")]
     Copy {
@@ -149,6 +173,11 @@ impl Error {
         matches!(self, Self::Statement { failure: Failure::ForeignKey, .. })
     }
 
+    /// True if it was refused because the lease it acted under is somebody else's now.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. })
+    }
+
     /// For a stored value that its reader cannot make sense of.
     pub fn corrupt(column: &str, reason: impl std::fmt::Display) -> Self {
         Self::Corrupt { column: column.to_owned(), reason: reason.to_string() }
@@ -190,8 +219,8 @@ impl Error {
 impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Open { .. } | Self::Closed => Kind::Unavailable,
-            Self::Newer { .. } | Self::Copy { .. } => Kind::Precondition,
+            Self::Open { .. } | Self::Closed | Self::Fenced { .. } => Kind::Unavailable,
+            Self::Newer { .. } | Self::Mixed { .. } | Self::OtherStore { .. } | Self::Copy { .. } => Kind::Precondition,
             Self::NulInText => Kind::Invalid,
             Self::Overloaded { .. } => Kind::Overloaded,
             Self::Statement { failure, .. } | Self::Commit { failure, .. } => match failure {
@@ -212,6 +241,10 @@ impl Classified for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Newer { .. } => "start the version of rondo that wrote it, or a newer one",
+            Self::Mixed { .. } => "stop the servers of the other version first, or start this one with theirs",
+            Self::OtherStore { .. } => {
+                "give every server of a database the same --artifacts, for instance s3://BUCKET/PREFIX or a shared folder"
+            }
             Self::Overloaded { .. } => "send the request again in a moment",
             _ => match self.failure()? {
                 Failure::Storage => "check the free space and the health of the disk that holds the database",

@@ -8,6 +8,7 @@
 //! - [`Tx`] runs statements: `&'static str` with `$1` placeholders, or an [`Sql`] put together from static fragments;
 //! - [`Value`] is what goes in, [`Row`] what comes out;
 //! - [`events`] is the outbox and the audit trail;
+//! - [`lease`] lets one of several processes act alone, and fences it off once its time is over; [`replica`] says who is there;
 //! - [`copy`] moves everything from one database into an empty one, [`backup`] saves a SQLite file that is in use.
 //!
 //! Both engines keep the same promises, so that a rule tested on one holds on the other: `LIKE` minds the case, texts sort by
@@ -21,8 +22,10 @@ mod engine;
 mod error;
 pub mod events;
 mod foreign;
+pub mod lease;
 mod migrate;
 mod queue;
+pub mod replica;
 mod row;
 mod sql;
 mod tx;
@@ -33,7 +36,7 @@ pub use backup::backup;
 pub use database::{Db, Engine};
 pub use error::{Error, Failure};
 pub use foreign::Foreign;
-pub use migrate::{Applied, Migration, applied};
+pub use migrate::{Applied, Migration, applied, version};
 pub use row::Row;
 pub use sql::Sql;
 pub use tx::Tx;

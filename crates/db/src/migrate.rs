@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kernel::clock::Clock;
 
 use crate::engine::Session;
-use crate::{Engine, Error, Tx, events};
+use crate::{Error, Tx, events, lease, replica};
 
 /// One step of the schema.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,30 @@ pub fn applied(tx: &mut Tx<'_>) -> Result<Vec<Applied>, Error> {
 /// The version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The program and the schema it knows: servers may share a database if theirs are the same.
+pub fn version(layers: &[&[Migration]]) -> String {
+    version_of(layers.iter().flat_map(|layer| layer.iter().map(|step| step.id)))
+}
+
+fn version_of(ids: impl Iterator<Item = &'static str>) -> String {
+    let mut seen = HashSet::new();
+    let mut digest = kernel::digest::Builder::default();
+    for id in ids.filter(|id| seen.insert(*id)) {
+        digest.piece(id.as_bytes());
+    }
+    format!("{VERSION} (schema {})", digest.finish().get(..8).unwrap_or_default())
+}
+
 /// Runs the migrations that the database does not have yet, the outbox first, then in the given order.
+///
+/// `replica` is the server that asks, empty if it is none; without it nobody is asked whether servers of other versions are there.
 pub(crate) fn run(
     session: &mut dyn Session,
-    engine: Engine,
     url: &str,
     layers: &[Vec<Migration>],
+    replica: Option<&str>,
 ) -> Result<(), Error> {
+    let engine = session.engine();
     session.batch("CREATE TABLE IF NOT EXISTS schema_migrations (id TEXT PRIMARY KEY, applied_us BIGINT NOT NULL)")?;
     session
         .batch("CREATE TABLE IF NOT EXISTS schema_versions (version TEXT PRIMARY KEY, migrated_us BIGINT NOT NULL)")?;
@@ -51,6 +68,7 @@ pub(crate) fn run(
         events::append_only(engine),
         events::chain::MIGRATION,
         events::append_only_hashes(engine),
+        lease::MIGRATION,
     ]);
     let mut seen = HashSet::new();
     let known: Vec<Migration> =
@@ -66,6 +84,10 @@ pub(crate) fn run(
             reader: VERSION,
             unknown: unknown.join(", "),
         });
+    }
+    if let Some(own) = replica.filter(|_| applied.iter().any(|id| id == lease::MIGRATION.id)) {
+        let ours = version_of(layers.iter().flatten().map(|step| step.id));
+        replica::refuse_other_version(&mut Tx::new(session), own, &ours)?;
     }
     let is_behind = known.len() > applied.len();
     for step in known.iter().filter(|step| !applied.iter().any(|id| id == step.id)) {

@@ -1,7 +1,7 @@
 //! A transaction as a unit of work sees it.
 
 use crate::engine::Session;
-use crate::{Error, Row, Sql, Value};
+use crate::{Engine, Error, Row, Sql, Value};
 
 /// One open transaction. Statements use `$1` placeholders and the portable subset of SQL.
 ///
@@ -41,6 +41,16 @@ impl<'a> Tx<'a> {
     /// Like [`Tx::execute`] for a statement that was put together.
     pub fn execute_built(&mut self, sql: &Sql) -> Result<u64, Error> {
         self.guarded(|session| session.execute(&sql.text(), &sql.values()))
+    }
+
+    /// Microseconds since the epoch by the database's clock, on which all who share it agree. Not the start of the transaction: now.
+    pub fn now_us(&mut self) -> Result<i64, Error> {
+        self.guarded(|session| session.now_us())
+    }
+
+    /// Which engine it is, for the few statements that only one of them knows.
+    pub(crate) fn engine(&self) -> Engine {
+        self.session.engine()
     }
 
     /// The next number of a counter: 0, 1, 2 ... without gaps, in the order of commits. The counter stays locked until the

@@ -8,7 +8,7 @@ use crate::{Engine, Error, Row, Sql, Tx, Value};
 const PAGE_ROWS: i64 = 2_000;
 const INSERT_VALUES: usize = 8_000;
 /// The tables that each side keeps for itself.
-const OWN: [&str; 2] = ["schema_migrations", "schema_versions"];
+const OWN: [&str; 4] = ["schema_migrations", "schema_versions", "leases", "replicas"];
 
 /// The types of the portable subset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,14 @@ pub(crate) mod postgres;
 mod postgres_types;
 pub(crate) mod sqlite;
 
-use crate::{Error, Row, Value};
+use crate::{Engine, Error, Row, Value};
 
 /// A connection, as transactions and migrations use it.
 pub(crate) trait Session {
+    /// Which engine it is.
+    fn engine(&self) -> Engine;
+    /// Microseconds since the epoch by the clock of the database.
+    fn now_us(&mut self) -> Result<i64, Error>;
     /// Runs one statement; the number of changed rows.
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error>;
     /// Runs one statement; its rows.

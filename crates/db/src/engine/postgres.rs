@@ -25,18 +25,23 @@ const READERS: usize = 4;
 const STATEMENTS: usize = 512;
 /// The key of the advisory lock that lets one process migrate at a time.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7236837551)";
+/// A writer that stops in the middle of a transaction, with the process or the machine it is on, must not keep its locks: everybody
+/// else waits for them. The time runs only while the server waits for the next statement.
+const DEAD_WRITER: &str = "SET idle_in_transaction_session_timeout = '10s'";
+const NOW: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS now_us";
 const MIGRATION_UNLOCK: &str = "SELECT pg_advisory_unlock(7236837551)";
 
 /// Migrates the database and starts the threads.
-pub(crate) fn open(url: &str, layers: &[Vec<Migration>], lanes: &Lanes) -> Result<(), Error> {
+pub(crate) fn open(url: &str, layers: &[Vec<Migration>], replica: &str, lanes: &Lanes) -> Result<(), Error> {
     let refused = |reason: String| Error::Open { url: shown(url), reason };
     let mut config = Config::from_str(url).map_err(|error| refused(told(&error)))?;
     config.application_name("rondo").connect_timeout(Duration::from_secs(10));
+    notice_death(&mut config);
 
-    let mut session = PgSession::new(config.clone());
+    let mut session = PgSession::new(config.clone(), Access::Read);
     session.batch("SET client_min_messages = warning").map_err(|error| refused(reason(&error)))?;
     session.query(MIGRATION_LOCK, &[])?;
-    migrate::run(&mut session, Engine::Postgres, &shown(url), layers)?;
+    migrate::run(&mut session, &shown(url), layers, Some(replica))?;
     session.query(MIGRATION_UNLOCK, &[])?;
     warn_of_collation(&mut session)?;
     let head = session.query("SELECT max(seq) AS seq FROM events", &[])?;
@@ -49,7 +54,7 @@ pub(crate) fn open(url: &str, layers: &[Vec<Migration>], lanes: &Lanes) -> Resul
             let (config, queue, lanes) = (config.clone(), Arc::clone(queue), lanes.clone());
             thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || serve(PgSession::new(config), &queue, access, &lanes))
+                .spawn(move || serve(PgSession::new(config, access), &queue, access, &lanes))
                 .map_err(|error| refused(error.to_string()))?;
         }
     }
@@ -66,6 +71,19 @@ fn warn_of_collation(session: &mut PgSession) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// A server that is gone without a word is noticed within seconds, unless the address says otherwise.
+fn notice_death(config: &mut Config) {
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(10));
+    }
+    if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+        config
+            .keepalives_idle(Duration::from_secs(5))
+            .keepalives_interval(Duration::from_secs(2))
+            .keepalives_retries(3);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -118,12 +136,13 @@ struct Connection {
 
 struct PgSession {
     config: Config,
+    access: Access,
     connection: Option<Connection>,
 }
 
 impl PgSession {
-    fn new(config: Config) -> Self {
-        Self { config, connection: None }
+    fn new(config: Config, access: Access) -> Self {
+        Self { config, access, connection: None }
     }
 
     /// Runs something on the connection, which is made if there is none, and forgotten if it broke.
@@ -135,7 +154,10 @@ impl PgSession {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => {
-                let client = self.config.connect(NoTls).map_err(|error| failed(sql, error))?;
+                let mut client = self.config.connect(NoTls).map_err(|error| failed(sql, error))?;
+                if matches!(self.access, Access::Write) {
+                    client.batch_execute(DEAD_WRITER).map_err(|error| failed(sql, error))?;
+                }
                 none.insert(Connection { client, statements: HashMap::new() })
             }
         };
@@ -162,6 +184,15 @@ impl Connection {
 }
 
 impl Session for PgSession {
+    fn engine(&self) -> Engine {
+        Engine::Postgres
+    }
+
+    fn now_us(&mut self) -> Result<i64, Error> {
+        let rows = self.query(NOW, &[])?;
+        rows.first().ok_or_else(|| Error::corrupt("now_us", "the clock returned nothing"))?.i64("now_us")
+    }
+
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
         check_params(params)?;
         let statement = self.with(sql, |connection| connection.prepare(sql))?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kernel::clock::Clock;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 
@@ -45,7 +46,8 @@ pub(crate) fn open(path: &str, layers: &[Vec<Migration>], lanes: &Lanes) -> Resu
     let writer = connect(&file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
         .map_err(|error| refused(error.to_string()))?;
     let mut session = SqliteSession { connection: &writer };
-    migrate::run(&mut session, Engine::Sqlite, &format!("sqlite:{path}"), layers)?;
+    // A file has one server, which the lock on its data folder sees to.
+    migrate::run(&mut session, &format!("sqlite:{path}"), layers, None)?;
     let head = session.query("SELECT max(seq) AS seq FROM events", &[])?;
     lanes.announce(head.first().map(|row| row.opt_i64("seq")).transpose()?.flatten());
 
@@ -275,6 +277,15 @@ fn placeholders(sql: &str, count: usize) -> Option<Vec<usize>> {
 }
 
 impl Session for SqliteSession<'_> {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    /// The file is this machine's, and so is its clock.
+    fn now_us(&mut self) -> Result<i64, Error> {
+        Ok(Clock::system().now_us())
+    }
+
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error> {
         let mut statement = self.prepare(sql, params)?;
         let mut rows = statement.raw_query();

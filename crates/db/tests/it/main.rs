@@ -8,6 +8,8 @@ mod chain;
 mod copy;
 mod durability;
 mod events;
+mod lease;
+mod replica;
 mod schema;
 mod types;
 mod units;
