@@ -6,6 +6,7 @@ import time
 
 import mlflow
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -82,12 +83,41 @@ def test_a_large_file_comes_back_whole(run, tmp_path):
         assert not file.read(1)
 
 
-def test_the_client_falls_back_when_it_is_told_to_upload_in_parts(run, tmp_path, monkeypatch):
+def test_the_client_uploads_in_parts_when_it_is_told_to(run, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "true")
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1024")
-    (tmp_path / "parts.bin").write_bytes(b"x" * 5000)
-    mlflow.log_artifact(str(tmp_path / "parts.bin"))
-    assert paths(run) == [("parts.bin", False, 5000)]
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE", str(1 << 20))
+    content = os.urandom(20 << 20) + b"end"
+    (tmp_path / "parts ü.bin").write_bytes(content)
+    sent = []
+    put = requests.put
+    monkeypatch.setattr(requests, "put", lambda url, **more: sent.append(url) or put(url, **more))
+    mlflow.log_artifact(str(tmp_path / "parts ü.bin"), "deep")
+    assert len(sent) == 21 and all("/mpu/part/" in url for url in sent)
+    assert paths(run, "deep") == [("deep/parts ü.bin", False, len(content))]
+    local = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="deep/parts ü.bin")
+    with open(local, "rb") as file:
+        assert file.read() == content
+
+
+def test_an_upload_in_parts_that_fails_leaves_nothing(run, tmp_path, monkeypatch, server):
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "true")
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1024")
+    monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE", "2048")
+    (tmp_path / "broken.bin").write_bytes(b"x" * 8192)
+    put = requests.put
+
+    def break_one(url, **more):
+        if "/3?" in url:
+            raise requests.ConnectionError("cut")
+        return put(url, **more)
+
+    monkeypatch.setattr(requests, "put", break_one)
+    with pytest.raises(MlflowException, match="Failed to upload at least one part"):
+        mlflow.log_artifact(str(tmp_path / "broken.bin"))
+    assert paths(run) == []
+    uploads = server.folder / "data" / "objects" / "uploads"
+    assert not uploads.exists() or list(uploads.iterdir()) == []
 
 
 def test_what_is_not_there_is_said_at_once(run):

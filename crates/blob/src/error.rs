@@ -60,6 +60,22 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// A part of an upload is not what it should be.
+    #[error("part {number} of the upload: {reason}")]
+    Part {
+        /// Its number, from 1.
+        number: u32,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The object store does not put these parts together.
+    #[error("the object store refuses the parts of \"{path}\"")]
+    Refused {
+        /// The file.
+        path: String,
+        /// What it said.
+        source: object_store::Error,
+    },
     /// No space or quota left.
     #[error("no space left to write \"{path}\"")]
     Full {
@@ -121,7 +137,7 @@ impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Path(_) | Self::Scheme(_) | Self::Url { .. } | Self::Collision(_) | Self::Outside(_) => Kind::Invalid,
-            Self::Range { .. } | Self::Upload { .. } => Kind::Invalid,
+            Self::Range { .. } | Self::Upload { .. } | Self::Part { .. } | Self::Refused { .. } => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Full { .. } | Self::Store { .. } => Kind::Unavailable,
@@ -130,12 +146,19 @@ impl Classified for Error {
     }
 
     fn field(&self) -> Option<&str> {
+        if matches!(self, Self::Part { .. } | Self::Refused { .. }) {
+            return Some("parts");
+        }
         matches!(self, Self::Path(_) | Self::Collision(_) | Self::Outside(_)).then_some("path")
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Full { .. } => Some("free some space in the data directory and try again".to_owned()),
+            Self::Refused { .. } => Some(
+                "name every part with the etag that the store answered for it; all but the last must have 5 MiB"
+                    .to_owned(),
+            ),
             Self::Scheme(_) => Some("use a directory or s3://BUCKET/PREFIX".to_owned()),
             Self::Url { .. } => {
                 Some("write s3://BUCKET/PREFIX; AWS_ENDPOINT_URL, AWS_REGION and the AWS_* keys say where".to_owned())

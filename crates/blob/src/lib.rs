@@ -6,6 +6,7 @@
 mod claim;
 mod error;
 mod local;
+mod parts;
 mod path;
 mod remote;
 mod s3;
@@ -21,6 +22,7 @@ use futures_util::{Stream, StreamExt as _};
 
 pub use crate::claim::Claim;
 pub use crate::error::Error;
+pub use crate::parts::{MAX_PART, MAX_PARTS, PartUpload};
 pub use crate::path::{PathError, SafePath, artifact_path};
 
 /// What is known of a file without reading it.

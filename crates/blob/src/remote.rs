@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use object_store::aws::AmazonS3;
+use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::signer::Signer as _;
@@ -15,6 +15,7 @@ use object_store::{
     GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, WriteMultipart,
 };
 
+use crate::s3::sign::{Link, sign};
 use crate::{ByteStream, Entry, Error, Meta, SafePath, clip, s3};
 
 /// Bytes of one part. A file that is smaller goes up in one request; the 10,000 parts that S3 allows make 80 GiB.
@@ -25,8 +26,8 @@ const PARTS_UNDER_WAY: usize = 3;
 #[derive(Clone, Debug)]
 pub(crate) struct Remote {
     store: Arc<dyn ObjectStore>,
-    /// What signs URLs, and the prefix that it does not know of.
-    signer: Option<(Arc<AmazonS3>, Option<SafePath>)>,
+    /// What signs links and takes parts, below a prefix that it does not know of.
+    signer: Option<s3::Bucket>,
 }
 
 /// How a store answered to "only if there is none".
@@ -44,13 +45,13 @@ impl Remote {
     }
 
     pub(crate) fn s3(url: &str, settings: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
-        let (store, prefix) = s3::open(url, settings)?;
-        let signer = Some((Arc::clone(&store), prefix.clone()));
-        let store: Arc<dyn ObjectStore> = match prefix {
-            Some(prefix) => Arc::new(PrefixStore::new(store, object(&prefix)?)),
-            None => store,
+        let bucket = s3::open(url, settings)?;
+        let whole: Arc<dyn ObjectStore> = Arc::<object_store::aws::AmazonS3>::clone(&bucket.store);
+        let store: Arc<dyn ObjectStore> = match &bucket.prefix {
+            Some(prefix) => Arc::new(PrefixStore::new(whole, object(prefix)?)),
+            None => whole,
         };
-        Ok(Self { store, signer })
+        Ok(Self { store, signer: Some(bucket) })
     }
 
     pub(crate) async fn put(
@@ -182,13 +183,52 @@ impl Remote {
     }
 
     pub(crate) async fn presigned(&self, path: &SafePath, time: Duration) -> Result<Option<String>, Error> {
-        let Some((signer, prefix)) = &self.signer else { return Ok(None) };
-        let path = match prefix {
-            Some(prefix) => prefix.join(path.as_str())?,
-            None => path.clone(),
-        };
-        let signed = signer.signed_url("GET".parse().unwrap_or_default(), &object(&path)?, time).await;
+        let Some(bucket) = &self.signer else { return Ok(None) };
+        let signed = bucket.store.signed_url("GET".parse().unwrap_or_default(), &bucket.object(path)?, time).await;
         Ok(Some(signed.map_err(|source| Error::store("sign a link to", path.as_str(), source))?.to_string()))
+    }
+
+    /// A link by which anyone may send something to the store, at the place of a file, with this query.
+    pub(crate) async fn signed_put(
+        &self,
+        path: &SafePath,
+        query: &[(&str, String)],
+        time: Duration,
+        now_us: i64,
+    ) -> Result<String, Error> {
+        let bucket = self.bucket(path)?;
+        let failed = |source| Error::store("sign a link to", path.as_str(), source);
+        let plain = bucket.store.signed_url("PUT".parse().unwrap_or_default(), &bucket.object(path)?, time).await;
+        let url = plain.map_err(failed)?.to_string();
+        let credential = bucket.store.credentials().get_credential().await.map_err(failed)?;
+        let link = Link { method: "PUT", url: &url, query, time };
+        Ok(sign(&link, &credential, &bucket.region, now_us))
+    }
+
+    pub(crate) async fn start_parts(&self, path: &SafePath) -> Result<String, Error> {
+        let bucket = self.bucket(path)?;
+        let started = bucket.store.create_multipart(&bucket.object(path)?).await;
+        started.map_err(|source| Error::store("start an upload of", path.as_str(), source))
+    }
+
+    pub(crate) async fn finish_parts(&self, path: &SafePath, id: &str, etags: Vec<String>) -> Result<(), Error> {
+        let bucket = self.bucket(path)?;
+        let parts = etags.into_iter().map(|content_id| PartId { content_id }).collect();
+        let done = bucket.store.complete_multipart(&bucket.object(path)?, &id.to_owned(), parts).await;
+        done.map(drop).map_err(|source| refused(path, source))
+    }
+
+    /// One that the store no longer knows of is fine.
+    pub(crate) async fn abort_parts(&self, path: &SafePath, id: &str) -> Result<(), Error> {
+        let bucket = self.bucket(path)?;
+        match bucket.store.abort_multipart(&bucket.object(path)?, &id.to_owned()).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(Error::store("end an upload of", path.as_str(), source)),
+        }
+    }
+
+    fn bucket(&self, path: &SafePath) -> Result<&s3::Bucket, Error> {
+        self.signer.as_ref().ok_or_else(|| Error::NotFound(path.to_string()))
     }
 
     async fn objects(&self, dir: Option<&SafePath>) -> Result<Vec<ObjectMeta>, Error> {
@@ -236,6 +276,26 @@ impl Drop for Parts {
         {
             kernel::task::spawn("abort-upload", Self(Some(writer)).abort());
         }
+    }
+}
+
+impl s3::Bucket {
+    fn object(&self, path: &SafePath) -> Result<Path, Error> {
+        match &self.prefix {
+            Some(prefix) => object(&prefix.join(path.as_str())?),
+            None => object(path),
+        }
+    }
+}
+
+/// What the store says of parts that it does not put together: most often, that they are not what it has.
+fn refused(path: &SafePath, source: object_store::Error) -> Error {
+    let said = format!("{source:?}");
+    let is_parts = ["InvalidPart", "EntityTooSmall", "NoSuchUpload"].iter().any(|code| said.contains(code));
+    if is_parts {
+        Error::Refused { path: path.to_string(), source }
+    } else {
+        Error::store("put together", path.as_str(), source)
     }
 }
 

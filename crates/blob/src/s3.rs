@@ -1,5 +1,7 @@
 //! An S3-compatible store named by a URL, its endpoint and credentials by the variables that every S3 tool reads (`AWS_*`).
 
+pub(crate) mod sign;
+
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +19,17 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const RETRIES: usize = 4;
 const RETRY_TIME: Duration = Duration::from_secs(20);
 
+/// A bucket, and what links to it are made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    pub(crate) store: Arc<AmazonS3>,
+    pub(crate) region: String,
+    /// The folder of the bucket that is ours.
+    pub(crate) prefix: Option<SafePath>,
+}
+
 /// Opens `s3://BUCKET` or `s3://BUCKET/PREFIX`. Settings are `AWS_*` variables; others are passed over. Nothing is sent yet.
-pub(crate) fn open(
-    url: &str,
-    settings: impl IntoIterator<Item = (String, String)>,
-) -> Result<(Arc<AmazonS3>, Option<SafePath>), Error> {
+pub(crate) fn open(url: &str, settings: impl IntoIterator<Item = (String, String)>) -> Result<Bucket, Error> {
     let rest = url.strip_prefix("s3://").unwrap_or(url);
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -44,7 +52,8 @@ pub(crate) fn open(
     let client = ClientOptions::new().with_timeout(REQUEST_TIME).with_connect_timeout(CONNECT_TIME);
     let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_TIME, ..RetryConfig::default() };
     let client = client.with_allow_http(plain);
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
     let built = builder.with_bucket_name(bucket).with_client_options(client).with_retry(retry).build();
     let store = built.map_err(|error| Error::Url { url: url.to_owned(), reason: error.to_string() })?;
-    Ok((Arc::new(store), prefix))
+    Ok(Bucket { store: Arc::new(store), region, prefix })
 }

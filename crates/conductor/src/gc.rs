@@ -1,5 +1,5 @@
 //! What soft delete and failed uploads left is removed for good: rows and files of deleted runs, logged models and experiments, and
-//! files below the place of a run or logged model that no longer exists.
+//! files below the place of a run or logged model that no longer exists, and parts of uploads that nobody ended.
 //!
 //! Files of a registered version stay, whatever became of the run that wrote them. Files go before rows, so what a crash
 //! interrupts is done by the next call.
@@ -45,6 +45,8 @@ pub struct Report {
     pub experiments: Vec<i64>,
     /// Folders of runs and logged models that do not exist.
     pub orphans: Vec<String>,
+    /// Uploads in parts that nobody ended, by id.
+    pub uploads: Vec<String>,
     /// What is in the bin and stays, and why.
     pub kept: Vec<Kept>,
     /// Files of all these.
@@ -87,6 +89,7 @@ pub async fn collect(stores: &Stores, options: Options) -> Result<Report, Error>
         }
     }
     orphans(stores, &used, options, &mut report).await?;
+    uploads(stores, options, &mut report).await?;
     let experiments = stores.db.read(move |tx| purge::experiments(tx, until_ms)).await?;
     for id in experiments {
         let gone = options.dry_run || stores.db.write(move |tx| purge::remove_experiment(tx, id)).await?;
@@ -128,12 +131,17 @@ async fn clear(
 }
 
 async fn remove_folder(stores: &Stores, folder: &SafePath, options: Options, report: &mut Report) -> Result<(), Error> {
+    count(stores, folder, report).await?;
+    if !options.dry_run {
+        stores.blob.delete_all(folder.as_str()).await?;
+    }
+    Ok(())
+}
+
+async fn count(stores: &Stores, folder: &SafePath, report: &mut Report) -> Result<(), Error> {
     for file in stores.blob.list_all(folder.as_str()).await? {
         report.files += 1;
         report.bytes += file.size;
-    }
-    if !options.dry_run {
-        stores.blob.delete_all(folder.as_str()).await?;
     }
     Ok(())
 }
@@ -160,6 +168,28 @@ async fn orphans(stores: &Stores, used: &BTreeSet<String>, options: Options, rep
             remove_folder(stores, &folder, options, report).await?;
             report.orphans.push(folder.to_string());
         }
+    }
+    Ok(())
+}
+
+/// Uploads in parts that were started long ago, and what a crash left of others.
+async fn uploads(stores: &Stores, options: Options, report: &mut Report) -> Result<(), Error> {
+    let (uploads, remains) = stores.blob.all_parts().await?;
+    for upload in uploads {
+        let folder = SafePath::parse(&format!("uploads/{}", upload.id))?;
+        if is_old(stores, &folder, options).await? {
+            count(stores, &folder, report).await?;
+            if !options.dry_run {
+                stores.blob.abort_parts(&upload).await?;
+            }
+            report.uploads.push(upload.id);
+        }
+    }
+    for id in remains {
+        if !options.dry_run {
+            stores.blob.remove_remains(&id).await?;
+        }
+        report.uploads.push(id);
     }
     Ok(())
 }

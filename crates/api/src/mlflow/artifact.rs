@@ -26,6 +26,7 @@ use crate::principal::Caller;
 use crate::route::{get, post, put};
 
 mod kind;
+mod parts;
 
 /// The prefixes of the proxy, which stands beside the rest of the protocol.
 const PREFIXES: [&str; 2] = ["/api/2.0/mlflow-artifacts", "/ajax-api/2.0/mlflow-artifacts"];
@@ -46,11 +47,9 @@ pub(crate) fn root_routes() -> Routes {
         .route("/artifacts", get(View, list))
         .route("/artifacts/", get(View, list))
         .route("/artifacts/{*path}", put(Edit, upload).get(View, download).delete(Edit, remove))
-        .route("/mpu/create/{*path}", post(Edit, no_multipart_upload))
-        .route("/mpu/complete/{*path}", post(Edit, no_multipart_upload))
-        .route("/mpu/abort/{*path}", post(Edit, no_multipart_upload))
-        .route("/presigned/{*path}", get(View, presigned));
-    let pages = Routes::new()
+        .route("/presigned/{*path}", get(View, presigned))
+        .merge(parts::routes());
+    let pages = parts::root_routes()
         .route("/get-artifact", get(View, file_of_run))
         .route("/model-versions/get-artifact", get(View, file_of_version));
     PREFIXES.into_iter().fold(pages, |router, prefix| router.nest(prefix, proxy.clone()))
@@ -294,12 +293,7 @@ async fn check_unregistered(house: &House, who: Principal, target: &SafePath) ->
     }
 }
 
-/// Clients that hear this send the file in one piece.
-async fn no_multipart_upload() -> Error {
-    Error::not_implemented("Multipart upload is not supported for the current artifact repository")
-}
-
-/// How long a link may be used, as in MLflow.
+/// How long a link to a file may be used, as in MLflow.
 const LINK_TIME: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Serialize)]

@@ -13,6 +13,7 @@ use rondo_blob::{Blob, Entry, Error, SafePath};
 use tempfile::TempDir;
 use testkit::S3;
 
+mod parts;
 mod s3;
 
 fn path(text: &str) -> SafePath {

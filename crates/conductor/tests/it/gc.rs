@@ -156,6 +156,28 @@ async fn files_of_nobody_go_and_files_of_anything_else_stay() {
 }
 
 #[tokio::test]
+async fn uploads_that_nobody_ended_go() {
+    testkit::on_both_with(&TABLES, |db| async move {
+        let (stores, _dir) = stores(db);
+        let file = blob::SafePath::parse("artifacts/0/big.bin").unwrap();
+        let upload = stores.blob.start_parts(&file, 2, stores.clock.now_us()).await.unwrap();
+        let part = futures_util::stream::iter([Ok(Bytes::from("0123"))]);
+        stores.blob.put_part(&upload, 1, part).await.unwrap();
+        assert_eq!(gc(&stores, DAY_US, false).await, Report::default(), "it may be under way");
+        stores.clock.advance_us(2 * DAY_US);
+        assert_eq!(gc(&stores, DAY_US, true).await.uploads, std::slice::from_ref(&upload.id));
+        let report = gc(&stores, DAY_US, false).await;
+        assert_eq!((report.uploads, report.files), (vec![upload.id], 2));
+        assert_eq!(stores.blob.list_all("").await.unwrap(), []);
+        let late = blob::SafePath::parse("uploads/0123/00001").unwrap();
+        stores.blob.put(&late, Bytes::from("came after the end")).await.unwrap();
+        assert_eq!(gc(&stores, DAY_US, false).await.uploads, ["0123"]);
+        assert_eq!(stores.blob.list_all("").await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn logged_models_go_with_their_files() {
     testkit::on_both_with(&TABLES, |db| async move {
         let (stores, _dir) = stores(db);

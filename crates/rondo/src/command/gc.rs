@@ -24,9 +24,12 @@ pub(crate) async fn run(config: &Config, asked: &cli::Gc, as_json: bool) -> anyh
         return term::json(&report);
     }
     let verb = if asked.dry_run { "would remove" } else { "removed" };
-    for (what, ids) in
-        [("run", &report.runs), ("logged model", &report.logged_models), ("orphaned folder", &report.orphans)]
-    {
+    for (what, ids) in [
+        ("run", &report.runs),
+        ("logged model", &report.logged_models),
+        ("orphaned folder", &report.orphans),
+        ("unfinished upload", &report.uploads),
+    ] {
         for id in ids {
             term::line(format!("{verb} {what} {id}"));
         }

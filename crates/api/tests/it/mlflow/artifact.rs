@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use reqwest::{Body, Method};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{a_run, a_version, get, ok};
 use crate::server::Server;
@@ -192,16 +192,83 @@ async fn a_run_and_a_logged_model_list_below_their_roots() {
     assert_eq!(text, "from a page");
 }
 
+const PARTS: &str = "/api/2.0/mlflow-artifacts/mpu";
+
+/// Starts an upload, and answers its id and the links.
+async fn start_parts(server: &Server, folder: &str, name: &str, parts: u32) -> (String, Vec<String>) {
+    let (status, answer) = server
+        .post(&format!("{PARTS}/create/{folder}"), &json!({"path": format!("/home/me/{name}"), "num_parts": parts}))
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let credentials = answer["credentials"].as_array().unwrap();
+    let numbers: Vec<&Value> = credentials.iter().map(|one| &one["part_number"]).collect();
+    assert_eq!(numbers, (1..=parts).collect::<Vec<_>>());
+    assert!(credentials.iter().all(|one| one["headers"] == json!({})));
+    let links = credentials.iter().map(|one| one["url"].as_str().unwrap().to_owned()).collect();
+    (answer["upload_id"].as_str().unwrap().to_owned(), links)
+}
+
+/// Sends a part as MLflow's client does: to the link, with nothing that says who it is.
+async fn send_part(link: &str, bytes: &'static str) -> (u16, String) {
+    let answer = reqwest::Client::new().put(link).body(bytes).send().await.unwrap();
+    let etag = answer.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), etag.unwrap_or_default())
+}
+
 #[tokio::test]
-async fn multipart_says_that_it_is_not_there() {
+async fn a_file_comes_in_parts() {
     let server = Server::start().await;
-    for step in ["create", "complete", "abort"] {
-        let path = format!("/api/2.0/mlflow-artifacts/mpu/{step}/0/f");
-        let (status, answer) = server.post(&path, &json!({"path": "f", "num_parts": 2})).await;
-        let text = "Multipart upload is not supported for the current artifact repository";
-        assert_eq!((status, answer), (501, json!({"error_code": "NOT_IMPLEMENTED", "message": text})));
+    let folder = format!("0/{}/artifacts/model", a_run(&server).await);
+    let (upload_id, links) = start_parts(&server, &folder, "weights.bin", 3).await;
+    assert!(links[0].starts_with(&format!("{}{PARTS}/part/{upload_id}/1?until=", server.url)), "{}", links[0]);
+    let mut parts = Vec::new();
+    for (index, text) in [(2, "of it"), (0, "three "), (1, "parts ")] {
+        let (status, etag) = send_part(&links[index], text).await;
+        assert_eq!((status, etag.starts_with('"')), (200, true));
+        parts.push(json!({"part_number": index + 1, "etag": etag, "url": links[index]}));
     }
+    assert_eq!(server.get(&format!("{PROXY}/{folder}/weights.bin")).await.0, 404, "not before the last word");
+    let done = json!({"path": "weights.bin", "upload_id": upload_id, "parts": parts});
+    let (status, answer) = server.post(&format!("{PARTS}/complete/{folder}"), &done).await;
+    assert_eq!((status, answer), (200, json!({})));
+    let (_, text) = server.get(&format!("{PROXY}/{folder}/weights.bin")).await;
+    assert_eq!(text, "three parts of it");
+    assert_eq!(server.post(&format!("{PARTS}/complete/{folder}"), &done).await.0, 404);
+    assert_eq!(send_part(&links[0], "late").await.0, 403);
     assert_eq!(server.get("/api/2.0/mlflow-artifacts/presigned/0/f").await.0, 501);
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_is_aborted_and_its_errors_say_what_is_wrong() {
+    let server = Server::start().await;
+    let (upload_id, links) = start_parts(&server, "0/f", "f.bin", 2).await;
+    let (_, first) = send_part(&links[0], "one").await;
+    let complete = async |parts: Value| {
+        let body = json!({"path": "f.bin", "upload_id": upload_id, "parts": parts});
+        let (status, answer) = server.post(&format!("{PARTS}/complete/0/f"), &body).await;
+        (status, answer["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let both = json!([{"part_number": 1, "etag": first}, {"part_number": 2, "etag": first}]);
+    assert_eq!(complete(both).await, (400, "part 2 of the upload: it was never sent".to_owned()));
+    assert_eq!(complete(json!([])).await, (400, "part 1 of the upload: no part is named".to_owned()));
+    let (status, text) = complete(json!([{"part_number": 1, "etag": "else"}])).await;
+    assert_eq!((status, text.contains("its etag is not the one")), (400, true), "{text}");
+
+    let forged = links[0].replace("seal=", "seal=0");
+    let longer = links[0].replace("until=", "until=9");
+    let other = links[0].replace("/1?", "/2?");
+    for link in [forged, longer, other] {
+        assert_eq!(send_part(&link, "x").await.0, 403, "{link}");
+    }
+    let abort = json!({"path": "f.bin", "upload_id": upload_id});
+    assert_eq!(server.post(&format!("{PARTS}/abort/0/g"), &abort).await.0, 404, "of another file");
+    assert_eq!(server.post(&format!("{PARTS}/abort/0/f"), &abort).await, (200, json!({})));
+    assert_eq!(send_part(&links[0], "x").await.0, 403);
+    assert_eq!(server.get(&format!("{PROXY}/0/f/f.bin")).await.0, 404);
+    for parts in [json!(0), json!(10_001), json!(-1), Value::Null] {
+        let body = json!({"path": "f", "num_parts": parts});
+        assert_eq!(server.post(&format!("{PARTS}/create/0/f"), &body).await.0, 400, "{parts}");
+    }
 }
 
 #[tokio::test]
@@ -216,6 +283,8 @@ async fn files_of_a_registered_version_stay_as_they_are() {
     ok(&server, "/model-versions/create", new).await;
 
     assert_eq!(put(&server, &format!("{root}/model/model.pkl"), "swapped").await, 403);
+    let in_parts = json!({"path": "model.pkl", "num_parts": 1});
+    assert_eq!(server.post(&format!("{PARTS}/create/{root}/model"), &in_parts).await.0, 403);
     for path in [format!("{root}/model/model.pkl"), format!("{root}/model"), root.clone(), "0".to_owned()] {
         let gone = server.request(Method::DELETE, &format!("{PROXY}/{path}"));
         let (status, answer) = server.send(gone).await;

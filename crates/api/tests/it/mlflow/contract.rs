@@ -103,7 +103,7 @@ const TRACES: &str = "
     GET get-trace-artifact
 ";
 
-/// Beside them. Multipart transfer is refused in words that make clients send the file in one piece.
+/// Beside them. Where the store signs no links, that is said in words that make clients fetch the file in one piece.
 const ROOTED: &str = "
     GET /version
     POST /graphql
@@ -132,8 +132,8 @@ async fn check(server: &Server, method: Method, path: &str) {
     let request = if method == Method::GET { request } else { request.json(&json!({})) };
     let (status, answer) = server.send(request).await;
     let refused_in_words = status < 500 && answer["error_code"].is_string();
-    let no_multipart = status == 501 && answer["message"].as_str().is_some_and(|text| text.contains("not supported"));
-    assert!(status == 200 || refused_in_words || no_multipart, "{method} {path}: {status} {answer}");
+    let no_link = status == 501 && answer["message"].as_str().is_some_and(|text| text.contains("not supported"));
+    assert!(status == 200 || refused_in_words || no_link, "{method} {path}: {status} {answer}");
 }
 
 #[tokio::test]

@@ -29,7 +29,10 @@ async fn artifacts_go_through_the_proxy_to_the_store_and_links_lead_past_it() {
     let (status, missing) = server.get(&format!("{PROXY}/presigned/0/abc/nothing")).await;
     assert_eq!((status, &missing["error_code"]), (404, &json!("RESOURCE_DOES_NOT_EXIST")));
     let (_, info) = server.get("/api/3.0/mlflow/server-info").await;
-    assert_eq!(info["multipart_downloads_enabled"], true);
+    assert_eq!(
+        (&info["multipart_downloads_enabled"], &info["multipart_uploads_enabled"]),
+        (&json!(true), &json!(true))
+    );
 
     let (_, listed) = server.get(&format!("{PROXY}/artifacts?path=0/abc/artifacts/model")).await;
     assert_eq!(listed, json!({ "files": [{ "path": "data ü.bin", "is_dir": false, "file_size": 9_000_000 }] }));
@@ -37,6 +40,35 @@ async fn artifacts_go_through_the_proxy_to_the_store_and_links_lead_past_it() {
     assert_eq!(server.request(Method::GET, &file).send().await.unwrap().status(), 404);
     let (_, listed) = server.get(&format!("{PROXY}/artifacts?path=0/abc/artifacts")).await;
     assert_eq!(listed, json!({}));
+}
+
+#[tokio::test]
+async fn parts_go_past_the_server_to_the_store() {
+    let store = S3::start().await.unwrap();
+    let blob = blob::Blob::open_with(&store.url("team"), store.settings()).unwrap();
+    let server = Server::with_artifacts(blob).await;
+    let folder = "0/abc/artifacts/a folder";
+    let body = json!({"path": "ü.bin", "num_parts": 2});
+    let (status, upload) = server.post(&format!("{PROXY}/mpu/create/{folder}"), &body).await;
+    assert_eq!(status, 200, "{upload}");
+    let contents = [vec![1_u8; 5 << 20], b"end".to_vec()];
+    let mut parts = Vec::new();
+    for (credential, bytes) in upload["credentials"].as_array().unwrap().iter().zip(&contents) {
+        let link = credential["url"].as_str().unwrap();
+        assert!(!link.starts_with(&server.url), "{link}");
+        let answer = reqwest::Client::new().put(link).body(bytes.clone()).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let etag = answer.headers()["etag"].to_str().unwrap();
+        parts.push(json!({"part_number": credential["part_number"], "etag": etag, "url": link}));
+        let (one, another) = ("partNumber=1&", "partNumber=2&");
+        let other = if link.contains(one) { link.replace(one, another) } else { link.replace(another, one) };
+        let forged = reqwest::Client::new().put(other).body("x").send().await.unwrap();
+        assert_eq!(forged.status(), 403, "the number is signed");
+    }
+    let body = json!({"path": "ü.bin", "upload_id": upload["upload_id"], "parts": parts});
+    assert_eq!(server.post(&format!("{PROXY}/mpu/complete/{folder}"), &body).await, (200, json!({})));
+    let got = server.request(Method::GET, &format!("{PROXY}/artifacts/{folder}/ü.bin")).send().await.unwrap();
+    assert_eq!(got.bytes().await.unwrap(), contents.concat());
 }
 
 #[tokio::test]
