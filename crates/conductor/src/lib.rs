@@ -17,6 +17,7 @@ pub mod outbound;
 pub mod reaction;
 pub mod rollout;
 pub mod schedule;
+mod settle;
 pub mod status;
 pub mod version_files;
 pub mod watch;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kernel::task::{Shutdown, spawn};
 
-use crate::{Error, House, admission, announce, evaluation, job, reaction, rollout, schedule, watch, webhook};
+use crate::{Error, House, admission, announce, evaluation, job, reaction, rollout, schedule, settle, watch, webhook};
 
 /// How long a lane sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_secs(1);
@@ -25,6 +25,8 @@ pub fn start(house: &House, shutdown: &Shutdown) {
     }
     let (watched, until) = (house.clone(), shutdown.clone());
     spawn("conductor-watch", async move { watch::run(&watched, until).await });
+    let (settled, until) = (house.clone(), shutdown.clone());
+    spawn("conductor-settle", async move { settle::run(&settled, until).await });
     let (scheduled, until) = (house.clone(), shutdown.clone());
     spawn("conductor-schedule", async move { schedule::run(&scheduled, until).await });
 }

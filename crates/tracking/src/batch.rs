@@ -34,7 +34,7 @@ pub fn log(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, batch: Batch) -> Result<(),
     distinct(&params)?;
     let experiment = run::active(tx, ctx, run_id)?;
     param::put_all(tx, run_id, &params)?;
-    metric::put_all(tx, experiment, run_id, &batch.metrics)?;
+    metric::put_all(tx, ctx, experiment, run_id, &batch.metrics)?;
     tags.iter().try_for_each(|given| tag::put(tx, run_id, given))
 }
 

@@ -103,6 +103,9 @@ pub enum Error {
         /// As Python prints a list of dictionaries.
         changes: String,
     },
+    /// Metrics wait to be settled; a unit of work that writes can do it (`search::settled_runs`).
+    #[error("metrics of these experiments are not settled yet")]
+    Unsettled,
     /// The database.
     #[error(transparent)]
     Db(#[from] db::Error),
@@ -136,6 +139,7 @@ impl Classified for Error {
             Self::NotFound { .. } => Kind::NotFound,
             Self::ExperimentExists { .. } => Kind::AlreadyExists,
             Self::Deleted { .. } | Self::RenameDeleted { .. } => Kind::Precondition,
+            Self::Unsettled => Kind::Unavailable,
             Self::Db(error) => error.kind(),
         }
     }

@@ -3,6 +3,7 @@
 
 mod block;
 mod points;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,9 @@ use kernel::ctx::Ctx;
 
 use crate::{Error, check as rules, logged_model, run};
 
-pub(crate) use points::{Point, all as all_points, some as some_points};
+pub(crate) use points::Point;
+pub(crate) use waiting::{add_latest, of_experiments as waiting_of_experiments, settle, settle_each};
+pub use waiting::{is_any_waiting, settle_quiet};
 
 /// A point of a metric.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -30,6 +33,71 @@ pub struct Metric {
     pub dataset: Option<(String, String)>,
     /// The run that logged it; only set on the metrics of a logged model.
     pub run_id: Option<String>,
+}
+
+impl Metric {
+    /// A point under its key.
+    pub(crate) fn at(key: &str, point: &Point) -> Self {
+        Self {
+            key: key.to_owned(),
+            value: point.value(),
+            timestamp_ms: point.timestamp_ms,
+            step: point.step,
+            ..Self::default()
+        }
+    }
+}
+
+/// All points of one metric of one run, wherever they lie.
+pub(crate) struct Series {
+    pub(crate) run_id: String,
+    /// None while everything waits.
+    number: Option<i64>,
+    waiting: Vec<Point>,
+}
+
+impl Series {
+    /// The series of a metric, by run; runs that have none are left out.
+    pub(crate) fn of_runs(tx: &mut Tx<'_>, ctx: &Ctx, run_ids: &[String], key: &str) -> Result<Vec<Self>, Error> {
+        let mut sql = Sql::new();
+        sql.push(
+            "SELECT r.run_id, s.series, CASE WHEN EXISTS (SELECT 1 FROM metric_waiting w WHERE w.run_id = r.run_id)",
+        );
+        sql.push(
+            " THEN 1 ELSE 0 END AS waits FROM runs r LEFT JOIN metric_series s ON s.run_id = r.run_id AND s.key = ",
+        );
+        sql.bind(key).push(" WHERE r.workspace = ").bind(&ctx.workspace);
+        sql.push(" AND r.run_id IN ").bind_list(run_ids).push(" ORDER BY r.run_id");
+        let mut found = Vec::new();
+        for row in tx.query_built(&sql)? {
+            let run_id = row.text("run_id")?;
+            let waits = row.i64("waits")? == 1;
+            let waiting = if waits { waiting::of_metric(tx, &run_id, key)? } else { Vec::new() };
+            let number = row.opt_i64("series")?;
+            if number.is_some() || !waiting.is_empty() {
+                found.push(Self { run_id, number, waiting });
+            }
+        }
+        Ok(found)
+    }
+
+    /// All points, in the order of a history.
+    pub(crate) fn all(self, tx: &mut Tx<'_>) -> Result<Vec<Point>, Error> {
+        points::all(tx, self.number, self.waiting)
+    }
+
+    /// At most `limit` points after the first `offset`, in the order of a history.
+    pub(crate) fn some(self, tx: &mut Tx<'_>, limit: i64, offset: i64) -> Result<Vec<Point>, Error> {
+        match self.number {
+            Some(number) if self.waiting.is_empty() && !points::has_blocks(tx, number)? => {
+                points::rows(tx, number, (limit, offset))
+            }
+            _ => {
+                let as_usize = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+                Ok(self.all(tx)?.into_iter().skip(as_usize(offset)).take(as_usize(limit)).collect())
+            }
+        }
+    }
 }
 
 /// A value as stored: NaN is 0 with a flag, because SQLite has no NaN; an infinity is the greatest double, as with MLflow.
@@ -57,7 +125,7 @@ pub(crate) fn read(row: &Row) -> Result<Metric, Error> {
 pub fn log(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, metric: Metric) -> Result<(), Error> {
     check(&metric, str::to_owned)?;
     let experiment = run::active(tx, ctx, run_id)?;
-    put_all(tx, experiment, run_id, &[metric])
+    put_all(tx, ctx, experiment, run_id, &[metric])
 }
 
 /// The rules of a point; `path` names a field of it.
@@ -77,10 +145,25 @@ pub(crate) fn check(metric: &Metric, path: impl Fn(&str) -> String) -> Result<()
 }
 
 /// Writes points that were checked, to a run that was checked. Points that are there already are passed over.
-pub(crate) fn put_all(tx: &mut Tx<'_>, experiment: i64, run_id: &str, metrics: &[Metric]) -> Result<(), Error> {
+pub(crate) fn put_all(
+    tx: &mut Tx<'_>,
+    ctx: &Ctx,
+    experiment: i64,
+    run_id: &str,
+    metrics: &[Metric],
+) -> Result<(), Error> {
     if metrics.is_empty() {
         return Ok(());
     }
+    match waiting::if_wide(metrics) {
+        Some(by_key) => waiting::put(tx, ctx, experiment, run_id, &by_key)?,
+        None => put_settled(tx, experiment, run_id, metrics)?,
+    }
+    logged_model::put_metrics(tx, run_id, metrics)
+}
+
+/// Writes points where they lie for good.
+fn put_settled(tx: &mut Tx<'_>, experiment: i64, run_id: &str, metrics: &[Metric]) -> Result<(), Error> {
     let series = put_latest(tx, experiment, run_id, metrics)?;
     // Keys mostly come in runs: look up only where the key changes.
     let mut last: Option<(&str, i64)> = None;
@@ -95,8 +178,7 @@ pub(crate) fn put_all(tx: &mut Tx<'_>, experiment: i64, run_id: &str, metrics: &
             numbered.push((number, metric));
         }
     }
-    points::put(tx, numbered)?;
-    logged_model::put_metrics(tx, run_id, metrics)
+    points::put(tx, numbered)
 }
 
 /// Slices of sizes that are powers of four, greatest first: few statement texts, so that each is prepared once.

@@ -11,6 +11,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0005-metric-blocks", sql: METRIC_BLOCKS },
     Migration { id: "tracking/0006-metric-order", sql: METRIC_ORDER },
     Migration { id: "tracking/0007-traces", sql: TRACES },
+    Migration { id: "tracking/0008-waiting-metrics", sql: WAITING_METRICS },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -249,4 +250,17 @@ CREATE TABLE assessments (
     updated_ms BIGINT NOT NULL
 );
 CREATE INDEX assessments_by_trace ON assessments (trace_id, kind, name);
+";
+
+/// Batches of many different metrics, each as it came; `metric/waiting.rs` says for how long and how the bytes are laid out.
+const WAITING_METRICS: &str = "
+CREATE TABLE metric_waiting (
+    run_id TEXT NOT NULL REFERENCES runs (run_id),
+    batch TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL,
+    logged_ms BIGINT NOT NULL,
+    points BYTEA NOT NULL,
+    PRIMARY KEY (run_id, batch)
+);
+CREATE INDEX metric_waiting_by_experiment ON metric_waiting (experiment_id, run_id);
 ";

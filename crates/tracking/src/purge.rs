@@ -49,7 +49,8 @@ pub fn experiments(tx: &mut Tx<'_>, until_ms: i64) -> Result<Vec<i64>, Error> {
 
 /// Removes a deleted run and everything that belongs to it; false if it is not in the bin.
 pub fn remove_run(tx: &mut Tx<'_>, run_id: &str) -> Result<bool, Error> {
-    const PARTS: [&str; 8] = [
+    const PARTS: [&str; 9] = [
+        "DELETE FROM metric_waiting WHERE run_id = $1",
         "DELETE FROM metric_points WHERE series IN (SELECT series FROM metric_series WHERE run_id = $1)",
         "DELETE FROM metric_blocks WHERE series IN (SELECT series FROM metric_series WHERE run_id = $1)",
         "DELETE FROM metric_series WHERE run_id = $1",

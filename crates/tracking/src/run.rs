@@ -6,7 +6,7 @@ use db::{Row, Tx, Value};
 use kernel::ctx::Ctx;
 
 use crate::dataset::DatasetInput;
-use crate::metric::Metric;
+use crate::metric::{self, Metric};
 use crate::{Error, Pair, Stage, check, experiment, names, tag};
 
 pub(crate) use details::{fill, of_runs as fill_rows};
@@ -183,6 +183,7 @@ pub fn update(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, change: Change) -> Resul
     active(tx, ctx, run_id)?;
     if let Some(status) = change.status {
         tx.execute("UPDATE runs SET status = $2 WHERE run_id = $1", &[run_id.into(), status.as_str().into()])?;
+        metric::settle(tx, run_id)?;
     }
     if let Some(end_ms) = change.end_ms {
         tx.execute("UPDATE runs SET end_ms = $2 WHERE run_id = $1", &[run_id.into(), end_ms.into()])?;

@@ -38,7 +38,7 @@ pub(super) fn decode(bytes: &[u8], points: &mut Vec<Point>) -> Option<()> {
     Some(())
 }
 
-fn put_number(out: &mut Vec<u8>, number: i64) {
+pub(super) fn put_number(out: &mut Vec<u8>, number: i64) {
     let mut rest = ((number << 1) ^ (number >> 63)) as u64;
     while rest >= 0x80 {
         out.push(rest as u8 | 0x80);
@@ -47,7 +47,7 @@ fn put_number(out: &mut Vec<u8>, number: i64) {
     out.push(rest as u8);
 }
 
-fn take_number(bytes: &mut &[u8]) -> Option<i64> {
+pub(super) fn take_number(bytes: &mut &[u8]) -> Option<i64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first()?;

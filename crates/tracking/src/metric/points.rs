@@ -38,7 +38,7 @@ impl Point {
         self.step.cmp(&other.step).then_with(|| self.cmp(other))
     }
 
-    fn of(metric: &Metric) -> Self {
+    pub(super) fn of(metric: &Metric) -> Self {
         Self::new(metric.timestamp_ms, metric.step, metric.value)
     }
 }
@@ -119,29 +119,29 @@ fn digest(bytes: &[u8]) -> String {
     digest
 }
 
-/// All points of a series, in the order of a history.
-pub(crate) fn all(tx: &mut Tx<'_>, series: i64) -> Result<Vec<Point>, Error> {
-    let mut points = rows(tx, series, (i64::MAX, 0))?;
-    for row in tx.query("SELECT points FROM metric_blocks WHERE series = $1", &[series.into()])? {
-        let decoded = block::decode(&row.bytes("points")?, &mut points);
-        decoded.ok_or_else(|| db::Error::corrupt("points", "a block of metric points cannot be read"))?;
+/// All points of a series and those that wait, in the order of a history.
+pub(super) fn all(tx: &mut Tx<'_>, series: Option<i64>, waiting: Vec<Point>) -> Result<Vec<Point>, Error> {
+    let mut points = waiting;
+    if let Some(series) = series {
+        points.extend(rows(tx, series, (i64::MAX, 0))?);
+        for row in tx.query("SELECT points FROM metric_blocks WHERE series = $1", &[series.into()])? {
+            let decoded = block::decode(&row.bytes("points")?, &mut points);
+            decoded.ok_or_else(|| db::Error::corrupt("points", "a block of metric points cannot be read"))?;
+        }
     }
     points.sort();
     points.dedup();
     Ok(points)
 }
 
-/// Some points of a series, in the order of a history: at most `limit` after the first `offset`.
-pub(crate) fn some(tx: &mut Tx<'_>, series: i64, limit: i64, offset: i64) -> Result<Vec<Point>, Error> {
-    let blocks = tx.query_opt("SELECT 1 AS one FROM metric_blocks WHERE series = $1 LIMIT 1", &[series.into()])?;
-    if blocks.is_none() {
-        return rows(tx, series, (limit, offset));
-    }
-    let number = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-    Ok(all(tx, series)?.into_iter().skip(number(offset)).take(number(limit)).collect())
+/// Whether a series has more than rows.
+pub(super) fn has_blocks(tx: &mut Tx<'_>, series: i64) -> Result<bool, Error> {
+    let block = tx.query_opt("SELECT 1 AS one FROM metric_blocks WHERE series = $1 LIMIT 1", &[series.into()])?;
+    Ok(block.is_some())
 }
 
-fn rows(tx: &mut Tx<'_>, series: i64, (limit, offset): (i64, i64)) -> Result<Vec<Point>, Error> {
+/// At most `limit` rows of a series after the first `offset`, in the order of a history.
+pub(super) fn rows(tx: &mut Tx<'_>, series: i64, (limit, offset): (i64, i64)) -> Result<Vec<Point>, Error> {
     let rows = tx.query(
         "SELECT timestamp_ms, step, value, is_nan FROM metric_points WHERE series = $1
          ORDER BY timestamp_ms, step, value, is_nan LIMIT $2 OFFSET $3",

@@ -55,7 +55,7 @@ fn fill_chunk(tx: &mut Tx<'_>, runs: &mut [Run]) -> Result<(), Error> {
             run.datasets.push(input);
         }
     }
-    Ok(())
+    metric::add_latest(tx, &ids, runs)
 }
 
 fn put_model(run: &mut Run, row: &Row) -> Result<(), Error> {

@@ -10,7 +10,7 @@ mod traces;
 
 pub use experiments::{ExperimentSearch, experiments};
 pub use logged_models::{DatasetFilter, ModelOrder, ModelSearch, logged_models};
-pub use runs::{RunSearch, runs};
+pub use runs::{RunSearch, runs, settled_runs};
 pub use traces::{TraceSearch, traces};
 
 /// More rows than there can be, with room for one more.

@@ -12,7 +12,7 @@ use kernel::page::Page;
 use crate::dataset::CONTEXT_TAG;
 use crate::run::{self, Run};
 use crate::search::{term, token};
-use crate::{Error, View, check};
+use crate::{Error, View, check, metric};
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -41,7 +41,8 @@ enum Entity {
     Dataset,
 }
 
-/// The runs that match, each with everything it logged.
+/// The runs that match, each with everything it logged. A search that asks for metrics of which some wait is
+/// [`Error::Unsettled`]: then it takes [`settled_runs`].
 pub fn runs(tx: &mut Tx<'_>, ctx: &Ctx, search: &RunSearch) -> Result<Page<Run>, Error> {
     let max_results = check::max_results(search.max_results)?;
     let offset = token::offset(search.page_token.as_deref())?;
@@ -58,10 +59,21 @@ pub fn runs(tx: &mut Tx<'_>, ctx: &Ctx, search: &RunSearch) -> Result<Page<Run>,
         limit: max_results + 1,
         offset,
     };
+    if ask.is_about_metrics() && !metric::waiting_of_experiments(tx, &ask.experiments)?.is_empty() {
+        return Err(Error::Unsettled);
+    }
     let rows = plan::rows(tx, &ask)?;
     let infos = rows.iter().map(run::read_info).collect::<Result<Vec<_>, Error>>()?;
     let page = token::page(infos, max_results, offset);
     Ok(Page { items: run::fill(tx, page.items)?, next_token: page.next_token })
+}
+
+/// The same in a unit of work that writes: it first settles what waits in these experiments.
+pub fn settled_runs(tx: &mut Tx<'_>, ctx: &Ctx, search: &RunSearch) -> Result<Page<Run>, Error> {
+    let experiments = check::experiment_ids(&search.experiment_ids)?;
+    let waiting = metric::waiting_of_experiments(tx, &experiments)?;
+    metric::settle_each(tx, &waiting)?;
+    runs(tx, ctx, search)
 }
 
 /// A search that was read.
@@ -74,6 +86,13 @@ struct Ask<'a> {
     orders: Vec<Order>,
     limit: i64,
     offset: i64,
+}
+
+impl Ask<'_> {
+    fn is_about_metrics(&self) -> bool {
+        let filtered = |clause: &Clause| matches!(entity(clause.entity.as_deref(), &clause.key), Ok(Entity::Metric));
+        self.clauses.iter().any(filtered) || self.orders.iter().any(|order| order.entity == Entity::Metric)
+    }
 }
 
 /// One item of an ordering, its entity known.

@@ -99,3 +99,121 @@ async fn limits_and_paths_are_told() {
     })
     .await;
 }
+
+/// A batch of many different metrics waits; nobody sees it, whoever reads, and however often its points come again.
+#[tokio::test]
+async fn a_wide_batch_is_there_at_once_for_every_reader() {
+    use tracking::search::{RunSearch, runs, settled_runs};
+    on_both(MIGRATIONS, |db| async move {
+        let id = a_run(&db).await;
+        let at = |step: i64, value: f64, keys: usize| {
+            let one = |index| Metric {
+                key: format!("m{index}"),
+                value: value + index as f64,
+                timestamp_ms: 1,
+                step,
+                ..Metric::default()
+            };
+            Batch { metrics: (0..keys).map(one).collect(), ..Batch::default() }
+        };
+        let log = |batch: Batch| {
+            let id = id.clone();
+            write(&db, move |tx, ctx| batch::log(tx, ctx, &id, batch))
+        };
+        // One narrow batch between, and the latest step comes first.
+        log(at(7, 700.0, 40)).await.unwrap();
+        log(at(3, 300.0, 2)).await.unwrap();
+        log(at(5, 500.0, 50)).await.unwrap();
+        log(at(5, 500.0, 50)).await.unwrap();
+        let seen = async |when: &str| {
+            let run = get(&db, &id).await;
+            let latest: Vec<_> =
+                run.metrics.iter().map(|metric| (metric.key.as_str(), metric.step, metric.value)).collect();
+            assert_eq!(latest.len(), 50, "{when}");
+            assert!(latest.is_sorted(), "{when}: {latest:?}");
+            assert!(latest.contains(&("m1", 7, 701.0)) && latest.contains(&("m45", 5, 545.0)), "{when}: {latest:?}");
+            let history = async |key: &str, max: Option<i64>, token: Option<String>| {
+                let (id, key) = (id.clone(), key.to_owned());
+                let get = move |tx: &mut db::Tx<'_>, ctx: &_| history::get(tx, ctx, &id, &key, max, token.as_deref());
+                read(&db, get).await.unwrap()
+            };
+            let steps = |points: &[Metric]| points.iter().map(|point| point.step).collect::<Vec<_>>();
+            assert_eq!(steps(&history("m1", None, None).await.items), [3, 5, 7], "{when}");
+            assert_eq!(steps(&history("m45", None, None).await.items), [5], "{when}");
+            assert!(history("m50", None, None).await.items.is_empty(), "{when}");
+            let first = history("m0", Some(2), None).await;
+            assert_eq!(steps(&first.items), [3, 5], "{when}");
+            assert_eq!(steps(&history("m0", Some(2), first.next_token).await.items), [7], "{when}");
+            let own = id.clone();
+            let bulk = read(&db, move |tx, ctx| history::bulk(tx, ctx, &[own], "m45", 10)).await.unwrap();
+            assert_eq!(steps(&bulk), [5], "{when}");
+            let own = id.clone();
+            let sample = read(&db, move |tx, ctx| history::sample(tx, ctx, &[own], "m1", None, 2)).await.unwrap();
+            assert_eq!(steps(&sample), [3, 7], "{when}");
+        };
+        seen("while it waits").await;
+
+        let search = |filter: &str| RunSearch {
+            experiment_ids: vec!["0".to_owned()],
+            filter: filter.to_owned(),
+            view: tracking::View::ActiveOnly,
+            max_results: 10,
+            order_by: Vec::new(),
+            page_token: None,
+        };
+        let all = search("");
+        let found = read(&db, move |tx, ctx| runs(tx, ctx, &all)).await.unwrap().items;
+        assert_eq!(found[0].metrics.len(), 50, "a search that asks for no metric");
+        let by_metric = search("metrics.m45 = 545");
+        let again = by_metric.clone();
+        assert!(matches!(read(&db, move |tx, ctx| runs(tx, ctx, &again)).await, Err(tracking::Error::Unsettled)));
+        let found = write(&db, move |tx, ctx| settled_runs(tx, ctx, &by_metric)).await.unwrap().items;
+        assert_eq!((found.len(), found[0].metrics.len()), (1, 50));
+        seen("after it was settled").await;
+
+        log(at(9, 900.0, 40)).await.unwrap();
+        let quiet = |until: i64| db.write(move |tx| tracking::metric::settle_quiet(tx, until, 10));
+        assert_eq!(quiet(crate::NOW_US / 1_000 - 1).await.unwrap(), 0, "not quiet yet");
+        assert_eq!(quiet(crate::NOW_US / 1_000).await.unwrap(), 1);
+        assert!(!db.read(tracking::metric::is_any_waiting).await.unwrap());
+        let newest = search("metrics.m39 = 939");
+        assert_eq!(read(&db, move |tx, ctx| runs(tx, ctx, &newest)).await.unwrap().items.len(), 1);
+    })
+    .await;
+}
+
+/// However many wide batches come, few wait; and a run that ended has none.
+#[tokio::test]
+async fn wide_batches_do_not_pile_up() {
+    on_both(MIGRATIONS, |db| async move {
+        let id = a_run(&db).await;
+        let waiting = || db.read(|tx| tx.query("SELECT batch FROM metric_waiting", &[]));
+        for step in 0..100 {
+            let one = |index: i64| Metric {
+                key: format!("m{index}"),
+                value: f64::NAN,
+                timestamp_ms: step,
+                step,
+                ..Metric::default()
+            };
+            let batch = Batch { metrics: (0..32).map(one).collect(), ..Batch::default() };
+            let own = id.clone();
+            write(&db, move |tx, ctx| batch::log(tx, ctx, &own, batch)).await.unwrap();
+            assert!(waiting().await.unwrap().len() < 64);
+        }
+        assert!(!waiting().await.unwrap().is_empty());
+        let all = |key: &'static str| {
+            let id = id.clone();
+            read(&db, move |tx, ctx| history::get(tx, ctx, &id, key, None, None))
+        };
+        let steps: Vec<i64> = all("m31").await.unwrap().items.iter().map(|point| point.step).collect();
+        assert_eq!(steps, (0..100).collect::<Vec<_>>());
+        let own = id.clone();
+        let ended = tracking::run::Change { status: Some(tracking::run::Status::Finished), ..Default::default() };
+        write(&db, move |tx, ctx| tracking::run::update(tx, ctx, &own, ended)).await.unwrap();
+        assert!(waiting().await.unwrap().is_empty());
+        assert_eq!(all("m0").await.unwrap().items.len(), 100);
+        assert!(get(&db, &id).await.metrics.iter().all(|metric| metric.step == 99 && metric.value.is_nan()));
+    })
+    .await;
+}
