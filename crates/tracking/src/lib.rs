@@ -19,6 +19,7 @@ pub mod param;
 pub mod purge;
 pub mod run;
 pub mod search;
+pub mod sweep;
 pub mod tag;
 pub mod trace;
 mod uri;

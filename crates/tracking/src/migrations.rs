@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0006-metric-order", sql: METRIC_ORDER },
     Migration { id: "tracking/0007-traces", sql: TRACES },
     Migration { id: "tracking/0008-waiting-metrics", sql: WAITING_METRICS },
+    Migration { id: "tracking/0009-sweeps", sql: SWEEPS },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -263,4 +264,57 @@ CREATE TABLE metric_waiting (
     PRIMARY KEY (run_id, batch)
 );
 CREATE INDEX metric_waiting_by_experiment ON metric_waiting (experiment_id, run_id);
+";
+
+/// A sweep counts the trials it has made and those that have ended; a trial knows how many had ended when it was made (`seen`) and its
+/// own place among them, so what was known at its birth can be told later. A mark is a trial's value at a rung or a step.
+const SWEEPS: &str = "
+CREATE TABLE sweeps (
+    sweep_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL,
+    run_id TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    state TEXT NOT NULL,
+    trials BIGINT NOT NULL,
+    made BIGINT NOT NULL,
+    ended BIGINT NOT NULL,
+    created_us BIGINT NOT NULL,
+    ended_us BIGINT,
+    UNIQUE (workspace, name)
+);
+CREATE TABLE sweep_trials (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
+    number BIGINT NOT NULL,
+    run_id TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    place BIGINT,
+    worker TEXT NOT NULL,
+    lease TEXT NOT NULL,
+    lease_until_us BIGINT NOT NULL,
+    verdict TEXT,
+    judged BIGINT,
+    step BIGINT,
+    value DOUBLE PRECISION,
+    is_nan BOOLEAN NOT NULL,
+    error TEXT,
+    started_us BIGINT NOT NULL,
+    ended_us BIGINT,
+    PRIMARY KEY (sweep_id, number)
+);
+CREATE INDEX sweep_trials_by_state ON sweep_trials (sweep_id, state, number);
+CREATE INDEX sweep_trials_by_run ON sweep_trials (run_id);
+CREATE TABLE sweep_marks (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
+    mark BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    is_nan BOOLEAN NOT NULL,
+    PRIMARY KEY (sweep_id, mark, number)
+);
+CREATE INDEX sweep_marks_by_trial ON sweep_marks (sweep_id, number, mark);
 ";
