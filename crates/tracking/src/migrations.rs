@@ -13,6 +13,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0007-traces", sql: TRACES },
     Migration { id: "tracking/0008-waiting-metrics", sql: WAITING_METRICS },
     Migration { id: "tracking/0009-sweeps", sql: SWEEPS },
+    Migration { id: "tracking/0010-evaluation-datasets", sql: EVALUATION_DATASETS },
+    Migration { id: "tracking/0011-scorers", sql: SCORERS },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -317,4 +319,68 @@ CREATE TABLE sweep_marks (
     PRIMARY KEY (sweep_id, mark, number)
 );
 CREATE INDEX sweep_marks_by_trial ON sweep_marks (sweep_id, number, mark);
+";
+
+/// Questions with the answers that are expected, by which models and prompts are judged. A record is known by its inputs.
+const EVALUATION_DATASETS: &str = "
+CREATE TABLE evaluation_datasets (
+    dataset_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    schema_json TEXT,
+    records BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    created_by TEXT,
+    updated_by TEXT
+);
+CREATE INDEX evaluation_datasets_by_time ON evaluation_datasets (workspace, created_ms, dataset_id);
+CREATE TABLE evaluation_dataset_tags (
+    dataset_id TEXT NOT NULL REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (dataset_id, key)
+);
+CREATE TABLE evaluation_dataset_experiments (
+    dataset_id TEXT NOT NULL REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id) ON DELETE CASCADE,
+    added_us BIGINT NOT NULL,
+    PRIMARY KEY (dataset_id, experiment_id)
+);
+CREATE INDEX evaluation_dataset_experiments_by_experiment ON evaluation_dataset_experiments (experiment_id);
+CREATE TABLE evaluation_dataset_records (
+    record_id TEXT PRIMARY KEY,
+    dataset_id TEXT NOT NULL REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE,
+    inputs_digest TEXT NOT NULL,
+    inputs TEXT NOT NULL,
+    outputs TEXT,
+    expectations TEXT,
+    tags TEXT,
+    source TEXT,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    created_by TEXT,
+    updated_by TEXT,
+    UNIQUE (dataset_id, inputs_digest)
+);
+CREATE INDEX evaluation_dataset_records_by_time ON evaluation_dataset_records (dataset_id, created_ms, record_id);
+";
+
+/// What judges traces, in versions; its code is text that this server never runs.
+const SCORERS: &str = "
+CREATE TABLE scorers (
+    scorer_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    UNIQUE (experiment_id, name)
+);
+CREATE TABLE scorer_versions (
+    scorer_id TEXT NOT NULL REFERENCES scorers (scorer_id) ON DELETE CASCADE,
+    version BIGINT NOT NULL,
+    serialized TEXT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    PRIMARY KEY (scorer_id, version)
+);
 ";

@@ -5,6 +5,7 @@ extern crate rondo_tracking as tracking;
 
 mod batch;
 mod dataset;
+mod evaluation_dataset;
 mod experiment;
 mod logged_model;
 mod metric;
