@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use arc_swap::ArcSwap;
 use db::Db;
 use kernel::clock::Clock;
-use kernel::ctx::{DEFAULT_WORKSPACE, Principal};
+use kernel::ctx::Principal;
 use tokio::sync::Semaphore;
 
-use crate::{Credential, Denied, Error, Identity, Role, Secret, secret, token, user};
+use crate::{Credential, Denied, Error, Identity, Reach, Role, Secret, member, secret, token, user};
 
 /// An identity younger than this is taken as it is.
 const FRESH_US: i64 = 5_000_000;
@@ -126,11 +126,13 @@ impl Access {
     }
 
     /// Makes a token of a part of this process, which lives as long as the process and is stored nowhere.
-    pub fn internal(&self, name: &str, role: Role) -> Result<Secret, Error> {
+    /// It is bound to a workspace.
+    pub fn internal(&self, name: &str, role: Role, workspace: &str) -> Result<Secret, Error> {
         let secret = Secret::random()?;
         let identity = Identity {
             principal: Principal::Service(name.to_owned()),
-            workspace: DEFAULT_WORKSPACE.to_owned(),
+            workspace: workspace.to_owned(),
+            reach: Reach::Bound,
             role,
             grants: role.grants(),
             token: Some(name.to_owned()),
@@ -215,17 +217,12 @@ impl Access {
             Proof::Token { digest } => self.identify_token(digest).await,
             Proof::Password { user, hash } => {
                 let name = user.clone();
-                let login = self.0.db.read(move |tx| user::login(tx, &name)).await.map_err(unavailable)?;
+                let read = self.0.db.read(move |tx| Ok((user::login(tx, &name)?, member::of_user(tx, &name)?)));
+                let (login, elsewhere) = read.await.map_err(unavailable)?;
                 let same = login.filter(|login| login.hash.as_deref() == Some(&hash));
                 let login = same.ok_or(Denied::Unknown { what: "user or password" })?;
-                Ok(Arc::new(Identity {
-                    principal: Principal::Person(user),
-                    workspace: login.workspace,
-                    role: login.role,
-                    grants: login.role.grants(),
-                    token: None,
-                    expires_us: None,
-                }))
+                let (person, reach) = (Principal::Person(user), Reach::Member(elsewhere));
+                Ok(Arc::new(Identity::at_home(person, login.workspace, login.role, None, reach)))
             }
         }
     }

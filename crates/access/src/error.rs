@@ -39,6 +39,59 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A name that no workspace can have.
+    #[error("Workspace name '{name}' {why}")]
+    WorkspaceName {
+        /// What was given.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The default workspace is always there.
+    #[error("The 'default' workspace is reserved and cannot be {done}")]
+    Reserved {
+        /// What was to be done.
+        done: &'static str,
+    },
+    /// The name is in use.
+    #[error("Workspace '{name}' already exists.")]
+    WorkspaceExists {
+        /// The name.
+        name: String,
+    },
+    /// The name was in use.
+    #[error(
+        "Workspace '{name}' already exists: it was deleted, and its name stays with what it left in the audit trail."
+    )]
+    WorkspaceGone {
+        /// The name.
+        name: String,
+    },
+    /// There is none of this name.
+    #[error("Workspace '{name}' not found")]
+    NoWorkspace {
+        /// The name.
+        name: String,
+    },
+    /// There is something in it.
+    #[error(
+        "Cannot delete workspace '{name}': table '{table}' still contains {rows} resource(s). Remove or reassign them before \
+         deleting the workspace."
+    )]
+    WorkspaceInUse {
+        /// The name.
+        name: String,
+        /// Where.
+        table: String,
+        /// How much.
+        rows: i64,
+    },
+    /// A user of the workspace itself.
+    #[error("`{name}` is a user of this workspace itself")]
+    Own {
+        /// The user.
+        name: String,
+    },
     /// The password could not be hashed.
     #[error("the password cannot be hashed: {reason}")]
     Hash {
@@ -51,16 +104,19 @@ impl Classified for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Db(error) => error.kind(),
-            Self::Name { .. } | Self::ShortPassword { .. } | Self::ExpiresBefore => Kind::Invalid,
-            Self::Exists { .. } => Kind::AlreadyExists,
-            Self::Missing { .. } => Kind::NotFound,
+            Self::Name { .. } | Self::ShortPassword { .. } | Self::ExpiresBefore | Self::Own { .. } => Kind::Invalid,
+            Self::WorkspaceName { .. } | Self::Reserved { .. } => Kind::Invalid,
+            Self::Exists { .. } | Self::WorkspaceExists { .. } | Self::WorkspaceGone { .. } => Kind::AlreadyExists,
+            Self::Missing { .. } | Self::NoWorkspace { .. } => Kind::NotFound,
+            Self::WorkspaceInUse { .. } => Kind::Precondition,
             Self::Hash { .. } => Kind::Internal,
         }
     }
 
     fn field(&self) -> Option<&str> {
         match self {
-            Self::Name { .. } => Some("name"),
+            Self::Name { .. } | Self::WorkspaceName { .. } | Self::Reserved { .. } => Some("name"),
+            Self::Own { .. } => Some("user"),
             Self::ShortPassword { .. } => Some("password"),
             Self::ExpiresBefore => Some("expires"),
             _ => None,
@@ -73,6 +129,9 @@ impl Classified for Error {
             Self::Exists { what: "token", name } => {
                 Some(format!("choose another name, or end that one with `rondo token revoke {name}`"))
             }
+            Self::Own { .. } => Some("change its role with `rondo user change`".to_owned()),
+            Self::NoWorkspace { .. } => Some("`rondo workspace list` shows those that are there".to_owned()),
+            Self::WorkspaceGone { .. } => Some("choose another name".to_owned()),
             Self::Exists { .. } => Some("choose another name".to_owned()),
             Self::Missing { what: "token", .. } => Some("`rondo token list` shows those that are there".to_owned()),
             Self::Missing { .. } => Some("`rondo user list` shows those that are there".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kernel::ctx::Principal;
+use kernel::ctx::{DEFAULT_WORKSPACE, Principal};
 
 use crate::permission::{Grants, Permission, Role};
 
@@ -13,6 +13,8 @@ pub struct Identity {
     pub principal: Principal,
     /// The workspace that it belongs to.
     pub workspace: String,
+    /// Where else it may go.
+    pub reach: Reach,
     /// Its role.
     pub role: Role,
     /// What it may do: what the role may, as far as the token's scopes go.
@@ -23,7 +25,44 @@ pub struct Identity {
     pub expires_us: Option<i64>,
 }
 
+/// Where else than to its own workspace somebody may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nowhere: a token is bound to its workspace.
+    Bound,
+    /// Where it is a member, as what.
+    Member(Vec<(String, Role)>),
+    /// Everywhere: an admin of the server.
+    Everywhere,
+}
+
 impl Identity {
+    /// What its bearer is in its own workspace: there, an admin of the default workspace is one of the server.
+    pub(crate) fn at_home(
+        principal: Principal,
+        workspace: String,
+        role: Role,
+        scopes: Option<&[Permission]>,
+        reach: Reach,
+    ) -> Self {
+        let rules = role == Role::Admin && scopes.is_none() && workspace == DEFAULT_WORKSPACE;
+        let grants = scopes.map_or(role.grants(), |scopes| role.grants().and(Grants::of(scopes)));
+        let (grants, reach) =
+            if rules { (grants.with(Permission::Server), Reach::Everywhere) } else { (grants, reach) };
+        Self { principal, workspace, reach, role, grants, token: None, expires_us: None }
+    }
+
+    /// What it is in another workspace; `None` if nothing.
+    pub fn within(&self, workspace: &str) -> Option<Self> {
+        let role = match &self.reach {
+            _ if workspace == self.workspace => return Some(self.clone()),
+            Reach::Bound => return None,
+            Reach::Everywhere => return Some(Self { workspace: workspace.to_owned(), ..self.clone() }),
+            Reach::Member(of) => of.iter().find(|(name, _)| name == workspace)?.1,
+        };
+        Some(Self { workspace: workspace.to_owned(), role, grants: role.grants(), ..self.clone() })
+    }
+
     /// Whether it may do this.
     pub fn may(&self, permission: Permission) -> bool {
         self.grants.allow(permission)

@@ -8,15 +8,17 @@
 mod door;
 mod error;
 mod identity;
+pub mod member;
 mod migrations;
 pub mod permission;
 mod secret;
 pub mod token;
 pub mod user;
+pub mod workspace;
 
 pub use door::Access;
 pub use error::{Denied, Error};
-pub use identity::{Credential, Identity};
+pub use identity::{Credential, Identity, Reach};
 pub use migrations::MIGRATIONS;
 pub use permission::{Grants, Permission, Role};
 pub use secret::Secret;

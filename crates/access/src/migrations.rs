@@ -3,7 +3,33 @@
 use db::Migration;
 
 /// In the order in which they run.
-pub const MIGRATIONS: &[Migration] = &[Migration { id: "access/0001-users-and-tokens", sql: USERS_AND_TOKENS }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { id: "access/0001-users-and-tokens", sql: USERS_AND_TOKENS },
+    Migration { id: "access/0002-workspaces", sql: WORKSPACES },
+];
+
+/// The name of a workspace that was deleted stays taken: what it left in the trail must not become another one's. A member is a user
+/// of one workspace who is also something to another.
+const WORKSPACES: &str = "
+CREATE TABLE workspaces (
+    name TEXT NOT NULL PRIMARY KEY,
+    description TEXT,
+    created_us BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    deleted_us BIGINT
+);
+INSERT INTO workspaces (name, description, created_us, created_by)
+    VALUES ('default', 'What names no other workspace', 0, 'system:first-start');
+CREATE TABLE members (
+    workspace TEXT NOT NULL REFERENCES workspaces (name),
+    user_name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    created_us BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    PRIMARY KEY (workspace, user_name)
+);
+CREATE INDEX members_by_user ON members (user_name);
+";
 
 /// Of a token only the digest is kept. A name can be used again when its token was revoked.
 const USERS_AND_TOKENS: &str = "

@@ -19,8 +19,10 @@ pub enum Permission {
     Edit,
     /// Saying yes or no to a verdict that waits for a person.
     Approve,
-    /// Users, tokens, policies, and what a pipeline executes on the server's machine.
+    /// Users, tokens and policies of the workspace, and what its pipelines execute on the server's machine.
     Admin,
+    /// What concerns every workspace: making and deleting them, the whole audit trail. Admins of the default workspace may.
+    Server,
 }
 
 impl Permission {
@@ -36,6 +38,7 @@ impl Permission {
             Self::Edit => "edit",
             Self::Approve => "approve",
             Self::Admin => "admin",
+            Self::Server => "server",
         }
     }
 
@@ -47,6 +50,7 @@ impl Permission {
             Self::Edit => 4,
             Self::Approve => 8,
             Self::Admin => 16,
+            Self::Server => 32,
         }
     }
 }
@@ -146,6 +150,12 @@ impl Grants {
     /// The set of these.
     pub fn of(permissions: &[Permission]) -> Self {
         Self(permissions.iter().fold(0, |bits, permission| bits | permission.bit()))
+    }
+
+    /// The set with one more.
+    #[must_use]
+    pub fn with(self, permission: Permission) -> Self {
+        Self(self.0 | permission.bit())
     }
 
     /// What both sets hold.

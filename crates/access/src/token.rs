@@ -1,14 +1,14 @@
 //! Tokens: what programs prove themselves with. One acts as itself, or in the name of a user and with no more than the user's role.
 
 use db::{Row, Tx};
-use kernel::ctx::{Ctx, Principal};
+use kernel::ctx::{Ctx, DEFAULT_WORKSPACE, Principal};
 use kernel::event::{NewEvent, kind};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::permission::{Grants, Permission, Role};
+use crate::permission::{Permission, Role};
 use crate::user::{self, check_name, read_role};
-use crate::{Denied, Error, Identity, Secret};
+use crate::{Denied, Error, Identity, Reach, Secret};
 
 /// A token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,7 +57,10 @@ pub fn create(tx: &mut Tx<'_>, ctx: &Ctx, new: &NewToken, secret: &Secret) -> Re
         return Err(Error::ExpiresBefore);
     }
     if let Some(user) = &new.user {
-        user::get(tx, ctx, user)?;
+        let missing = || Error::Missing { what: "user", name: user.clone() };
+        // Not an admin of the server who is no member here: nobody else acts in that name.
+        let here = user::is_of(tx, user, &ctx.workspace)?;
+        here.then_some(()).ok_or_else(missing)?;
     }
     let scopes: Vec<&str> = new.scopes.iter().map(|scope| scope.as_str()).collect();
     let id = kernel::id::new();
@@ -114,11 +117,14 @@ pub fn list(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<Token>, Error> {
 /// Makes a token `admin` if nobody could administer otherwise, and tells its secret.
 pub fn first_admin(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Option<Secret>, Error> {
     let one = |row: Option<Row>| row.is_some();
-    let user = one(tx.query_opt("SELECT name FROM users WHERE role = 'admin' LIMIT 1", &[])?);
+    let user = one(tx.query_opt(
+        "SELECT name FROM users WHERE role = 'admin' AND workspace = $1 LIMIT 1",
+        &[DEFAULT_WORKSPACE.into()],
+    )?);
     let token = one(tx.query_opt(
         "SELECT id FROM tokens WHERE role = 'admin' AND user_name IS NULL AND revoked_us IS NULL
-         AND (expires_us IS NULL OR expires_us > $1) AND scopes = '' LIMIT 1",
-        &[ctx.now_us.into()],
+         AND (expires_us IS NULL OR expires_us > $1) AND scopes = '' AND workspace = $2 LIMIT 1",
+        &[ctx.now_us.into(), DEFAULT_WORKSPACE.into()],
     )?);
     if user || token {
         return Ok(None);
@@ -152,21 +158,19 @@ pub(crate) fn identify(
     if token.expires_us.is_some_and(|end| end <= now_us) {
         return Ok(Err(Denied::Expired { name: token.name }));
     }
+    let workspace = row.text("workspace")?;
     let (role, principal) = match &token.user {
         None => (token.role, Principal::Service(token.name.clone())),
-        Some(user) => match user::login(tx, user)? {
-            Some(login) => (token.role.min(login.role), Principal::Person(user.clone())),
+        Some(user) => match user::role_in(tx, user, &workspace)? {
+            Some(role) => (token.role.min(role), Principal::Person(user.clone())),
             None => return Ok(Err(Denied::Revoked { name: token.name })),
         },
     };
-    let scopes = if token.scopes.is_empty() { Permission::SCOPES.to_vec() } else { token.scopes.clone() };
+    let scopes = Some(token.scopes.as_slice()).filter(|scopes| !scopes.is_empty());
     let identity = Identity {
-        principal,
-        workspace: row.text("workspace")?,
-        role,
-        grants: role.grants().and(Grants::of(&scopes)),
         token: Some(token.name.clone()),
         expires_us: token.expires_us,
+        ..Identity::at_home(principal, workspace, role, scopes, Reach::Bound)
     };
     Ok(Ok((token, identity)))
 }

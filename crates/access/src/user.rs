@@ -1,13 +1,13 @@
 //! Users: people with a name, a role and a password.
 
 use db::{Row, Tx};
-use kernel::ctx::Ctx;
+use kernel::ctx::{Ctx, DEFAULT_WORKSPACE};
 use kernel::event::{NewEvent, kind};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::permission::Role;
-use crate::{Error, secret};
+use crate::{Error, member, secret};
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,10 +95,11 @@ pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<(), Error> {
     get(tx, ctx, name)?;
     let workspace = || ctx.workspace.as_str().into();
     tx.execute(
-        "UPDATE tokens SET revoked_us = $1 WHERE workspace = $2 AND user_name = $3 AND revoked_us IS NULL",
-        &[ctx.now_us.into(), workspace(), name.into()],
+        "UPDATE tokens SET revoked_us = $1 WHERE user_name = $2 AND revoked_us IS NULL",
+        &[ctx.now_us.into(), name.into()],
     )?;
     tx.execute("DELETE FROM users WHERE workspace = $1 AND name = $2", &[workspace(), name.into()])?;
+    tx.execute("DELETE FROM members WHERE user_name = $1", &[name.into()])?;
     emit(tx, ctx, kind::USER_DELETED, name, json!({}))
 }
 
@@ -126,6 +127,23 @@ pub(crate) struct Login {
     pub(crate) workspace: String,
     pub(crate) role: Role,
     pub(crate) hash: Option<String>,
+}
+
+/// Whether somebody is a user or a member of a workspace.
+pub(crate) fn is_of(tx: &mut Tx<'_>, name: &str, workspace: &str) -> Result<bool, db::Error> {
+    let Some(login) = login(tx, name)? else { return Ok(false) };
+    Ok(login.workspace == workspace || member::of_user(tx, name)?.iter().any(|(one, _)| one == workspace))
+}
+
+/// The role of a user in a workspace, which may be another than its own.
+pub(crate) fn role_in(tx: &mut Tx<'_>, name: &str, workspace: &str) -> Result<Option<Role>, db::Error> {
+    let Some(login) = login(tx, name)? else { return Ok(None) };
+    let rules = login.role == Role::Admin && login.workspace == DEFAULT_WORKSPACE;
+    if login.workspace == workspace || rules {
+        return Ok(Some(login.role));
+    }
+    let elsewhere = member::of_user(tx, name)?.into_iter().find(|(name, _)| name == workspace);
+    Ok(elsewhere.map(|(_, role)| role))
 }
 
 /// A login by name, in whatever workspace.

@@ -22,6 +22,7 @@ use tower::Service;
 use crate::predict::{self, Predictions};
 use crate::route::refuse;
 use crate::visitor::{Unproven, Visitor, credential};
+use crate::workspace::{self, Chosen};
 
 /// What the guard asks.
 #[derive(Clone, Debug, Default)]
@@ -72,38 +73,61 @@ fn at_once(response: Response) -> Answered {
 }
 
 impl Guard {
-    /// Finds out who calls. Only somebody who was not seen for a while has to wait for it.
+    /// Finds out who calls, and for which workspace. Only somebody who was not seen for a while has to wait for it.
     fn receive(&mut self, request: Request) -> Answered {
         if !self.edge.authenticates {
-            return self.admit(Visitor::Anybody, request);
+            return self.enter(Visitor::Anybody, request);
         }
         let credential = match credential(request.headers()) {
             Ok(credential) => credential,
-            Err(why) => return self.admit(Visitor::Stranger(why), request),
+            Err(why) => return self.admit(Visitor::Stranger(why), None, request),
         };
         if let Some(identity) = self.house.access.lookup(&credential) {
-            return self.admit(Visitor::Known(identity), request);
+            return self.enter(Visitor::Known(identity), request);
         }
         let mut this = self.clone();
         let asked = async move {
-            let visitor = match this.house.access.verify(&credential).await {
-                Ok(identity) => Visitor::Known(identity),
-                Err(why) => Visitor::Stranger(Unproven::Denied(why)),
-            };
-            this.admit(visitor, request).await
+            match this.house.access.verify(&credential).await {
+                Ok(identity) => this.enter(Visitor::Known(identity), request).await,
+                Err(why) => this.admit(Visitor::Stranger(Unproven::Denied(why)), None, request).await,
+            }
         };
         Either::Right(Either::Left(asked.boxed()))
     }
 
-    fn admit(&mut self, visitor: Visitor, mut request: Request) -> Answered {
+    /// Finds the workspace. Only one that was not seen for a while has to be waited for.
+    fn enter(&mut self, visitor: Visitor, request: Request) -> Answered {
+        let (visitor, workspace) = match workspace::chosen(&visitor, &request) {
+            Chosen::Default => return self.admit(visitor, None, request),
+            Chosen::Other(visitor, workspace) => (visitor, workspace),
+            Chosen::Closed(why) => return self.admit(Visitor::Outside(why), None, request),
+        };
+        if let Some(house) = self.house.known(&workspace) {
+            return self.admit(visitor, Some(house), request);
+        }
+        let mut this = self.clone();
+        let asked = async move {
+            match this.house.within(&workspace).await {
+                Ok(house) => this.admit(visitor, Some(house), request).await,
+                Err(error) => this.admit(Visitor::Outside(workspace::closed(&error)), None, request).await,
+            }
+        };
+        Either::Right(Either::Left(asked.boxed()))
+    }
+
+    /// Hands a request on. The house is that of the workspace, if it is not the default one.
+    fn admit(&mut self, visitor: Visitor, house: Option<House>, mut request: Request) -> Answered {
         let Some(name) = predict::plain_deployment(&request) else {
             request.extensions_mut().insert(visitor);
+            if let Some(house) = house {
+                request.extensions_mut().insert(house);
+            }
             return Either::Right(Either::Right(self.routes.call(request)));
         };
         if let Err(refusal) = visitor.check(Permission::Predict) {
             return at_once(refuse::<Predictions>(&refusal));
         }
-        let (house, name) = (self.house.clone(), name.to_owned());
+        let (house, name) = (house.unwrap_or_else(|| self.house.clone()), name.to_owned());
         Either::Right(Either::Left(predict::handle(house, name, request).map(Ok as fn(Response) -> _).boxed()))
     }
 }

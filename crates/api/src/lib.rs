@@ -19,6 +19,7 @@ mod scoring;
 pub mod v1;
 pub mod v2;
 mod visitor;
+mod workspace;
 
 use axum::routing::IntoMakeService;
 use axum::{Router, ServiceExt as _};

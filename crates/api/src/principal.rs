@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         match Visitor::of(&parts.extensions) {
             Visitor::Known(identity) => return Ok(Self(identity.principal.clone())),
-            Visitor::Stranger(_) => return Ok(Self(Principal::Person("anonymous".to_owned()))),
+            Visitor::Stranger(_) | Visitor::Outside(_) => return Ok(Self(Principal::Person("anonymous".to_owned()))),
             Visitor::Anybody => {}
         }
         let named = parts.headers.get("x-rondo-user").and_then(|value| value.to_str().ok()).map(str::to_owned);

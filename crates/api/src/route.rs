@@ -203,7 +203,11 @@ where
 
     fn call(self, request: Request, house: House) -> Self::Future {
         match Visitor::of(request.extensions()).check(self.needs) {
-            Ok(()) => Either::Right(self.handler.call(request, house)),
+            Ok(()) => {
+                // What the guard found to be another workspace than the default one.
+                let house = request.extensions().get().cloned().unwrap_or(house);
+                Either::Right(self.handler.call(request, house))
+            }
             Err(refusal) => Either::Left(ready(refuse::<P>(&refusal))),
         }
     }

@@ -17,6 +17,27 @@ pub(crate) enum Visitor {
     Known(Arc<Identity>),
     /// Nobody that is known, and why not.
     Stranger(Unproven),
+    /// Somebody in front of a workspace that they have no part in, or that cannot be entered.
+    Outside(Closed),
+}
+
+/// Why a workspace cannot be entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// The caller is nothing there; whether it exists is not told.
+    NotAMember {
+        /// Who.
+        who: String,
+        /// Where.
+        workspace: String,
+    },
+    /// There is none of this name, or this is no name of one, or it cannot be opened now.
+    Failed {
+        /// The class.
+        status: StatusCode,
+        /// In words.
+        message: String,
+    },
 }
 
 /// Why a visitor is a stranger.
@@ -36,14 +57,24 @@ impl Visitor {
         extensions.get().unwrap_or(&Self::Stranger(Unproven::Nothing))
     }
 
+    /// Whether the visitor has a part in a workspace.
+    pub(crate) fn may_enter(&self, workspace: &str) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Known(identity) => identity.within(workspace).is_some(),
+            Self::Stranger(_) | Self::Outside(_) => false,
+        }
+    }
+
     /// Whether the visitor may do this, and if not, why.
     pub(crate) fn check(&self, needs: Permission) -> Result<(), Refusal> {
         match self {
             Self::Anybody => Ok(()),
             Self::Known(identity) if identity.may(needs) => Ok(()),
             Self::Known(identity) => Err(Refusal::TooWeak { who: identity.principal.to_string(), needs }),
-            Self::Stranger(_) if Grants::default().allow(needs) => Ok(()),
+            Self::Stranger(_) | Self::Outside(_) if Grants::default().allow(needs) => Ok(()),
             Self::Stranger(why) => Err(Refusal::NoProof(why.clone())),
+            Self::Outside(why) => Err(Refusal::Outside(why.clone())),
         }
     }
 }
@@ -72,6 +103,8 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential, Unproven> {
 pub(crate) enum Refusal {
     /// Who calls is not known.
     NoProof(Unproven),
+    /// The workspace is closed to the caller.
+    Outside(Closed),
     /// The caller is known, and may not do this.
     TooWeak { who: String, needs: Permission },
 }
@@ -82,7 +115,8 @@ impl Refusal {
             Self::NoProof(Unproven::Denied(Denied::Busy)) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoProof(Unproven::Denied(Denied::Unavailable { .. })) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoProof(_) => StatusCode::UNAUTHORIZED,
-            Self::TooWeak { .. } => StatusCode::FORBIDDEN,
+            Self::TooWeak { .. } | Self::Outside(Closed::NotAMember { .. }) => StatusCode::FORBIDDEN,
+            Self::Outside(Closed::Failed { status, .. }) => *status,
         }
     }
 
@@ -92,6 +126,8 @@ impl Refusal {
             StatusCode::TOO_MANY_REQUESTS => "overloaded",
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             StatusCode::FORBIDDEN => "permission_denied",
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::BAD_REQUEST => "invalid",
             _ => "unauthenticated",
         }
     }
@@ -102,6 +138,8 @@ impl Refusal {
             StatusCode::TOO_MANY_REQUESTS => "REQUEST_LIMIT_EXCEEDED",
             StatusCode::SERVICE_UNAVAILABLE => "TEMPORARILY_UNAVAILABLE",
             StatusCode::FORBIDDEN => "PERMISSION_DENIED",
+            StatusCode::NOT_FOUND => "RESOURCE_DOES_NOT_EXIST",
+            StatusCode::BAD_REQUEST => "INVALID_PARAMETER_VALUE",
             _ => "UNAUTHENTICATED",
         }
     }
@@ -120,6 +158,10 @@ impl Refusal {
                     .to_owned()
             }
             Self::NoProof(Unproven::Denied(why)) => why.to_string(),
+            Self::Outside(Closed::NotAMember { who, workspace }) => {
+                format!("{who} has no role in the workspace `{workspace}`")
+            }
+            Self::Outside(Closed::Failed { message, .. }) => message.clone(),
             Self::TooWeak { who, needs } => format!("{who} lacks the permission `{needs}`"),
         }
     }
@@ -134,6 +176,17 @@ impl Refusal {
             Self::NoProof(_) => {
                 "send a token as `Authorization: Bearer TOKEN` (rondo: RONDO_TOKEN, mlflow: MLFLOW_TRACKING_TOKEN)"
                     .to_owned()
+            }
+            Self::Outside(Closed::NotAMember { .. }) => {
+                "a token opens the workspace in which it was made; an admin makes a user a member with `rondo member set`"
+                    .to_owned()
+            }
+            Self::Outside(_) => {
+                "the header x-mlflow-workspace says which is meant (mlflow: MLFLOW_WORKSPACE, rondo: --workspace)"
+                    .to_owned()
+            }
+            Self::TooWeak { needs: Permission::Server, .. } => {
+                "it belongs to admins of the default workspace, with a token that is not narrowed to scopes".to_owned()
             }
             Self::TooWeak { needs, .. } => {
                 let role = Role::weakest_for(*needs).map_or("viewer", Role::as_str);

@@ -32,6 +32,9 @@ pub enum Error {
     /// The path leaves the store through a symbolic link.
     #[error("\"{0}\" leads out of the store")]
     Outside(String),
+    /// It belongs to a part of the store that this caller does not reach: for it, there is none.
+    #[error("no such file: \"{0}\"")]
+    Apart(String),
     /// Nothing of the range exists.
     #[error("bytes {start}..{end} of \"{path}\" do not exist, it has {size}")]
     Range {
@@ -138,7 +141,7 @@ impl Classified for Error {
         match self {
             Self::Path(_) | Self::Scheme(_) | Self::Url { .. } | Self::Collision(_) | Self::Outside(_) => Kind::Invalid,
             Self::Range { .. } | Self::Upload { .. } | Self::Part { .. } | Self::Refused { .. } => Kind::Invalid,
-            Self::NotFound(_) => Kind::NotFound,
+            Self::NotFound(_) | Self::Apart(_) => Kind::NotFound,
             Self::TooLarge { .. } => Kind::TooLarge,
             Self::Full { .. } | Self::Store { .. } => Kind::Unavailable,
             Self::Io { .. } => Kind::Internal,

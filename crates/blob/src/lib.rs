@@ -10,6 +10,7 @@ mod parts;
 mod path;
 mod remote;
 mod s3;
+mod ward;
 
 use std::io;
 use std::ops::Range;
@@ -24,6 +25,7 @@ pub use crate::claim::Claim;
 pub use crate::error::Error;
 pub use crate::parts::{MAX_PART, MAX_PARTS, PartUpload};
 pub use crate::path::{PathError, SafePath, artifact_path};
+use crate::ward::Ward;
 
 /// What is known of a file without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,7 @@ pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 #[derive(Clone, Debug)]
 pub struct Blob {
     store: Store,
+    ward: Ward,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +64,10 @@ enum Store {
 }
 
 impl Blob {
+    fn of(store: Store) -> Self {
+        Self { store, ward: Ward::All }
+    }
+
     /// Opens a directory (made if missing), written as a path or as a `file://` URL; or the S3-compatible store behind
     /// `s3://BUCKET/PREFIX`, with the endpoint, region and credentials of the `AWS_*` variables. Nothing is sent to it yet.
     pub fn open(url_or_dir: &str) -> Result<Self, Error> {
@@ -73,17 +80,17 @@ impl Blob {
     /// The same with these settings in place of the variables.
     pub fn open_with(url_or_dir: &str, settings: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
         let dir = match url_or_dir.split_once("://") {
-            Some(("s3", _)) => return Ok(Self { store: Store::Remote(remote::Remote::s3(url_or_dir, settings)?) }),
+            Some(("s3", _)) => return Ok(Self::of(Store::Remote(remote::Remote::s3(url_or_dir, settings)?))),
             Some(("file", dir)) => dir,
             Some((scheme, _)) => return Err(Error::Scheme(scheme.to_owned())),
             None => url_or_dir,
         };
-        Ok(Self { store: Store::Local(Arc::new(local::Local::open(dir.as_ref())?)) })
+        Ok(Self::of(Store::Local(Arc::new(local::Local::open(dir.as_ref())?))))
     }
 
     /// A store in memory that ends with its last handle.
     pub fn memory() -> Self {
-        Self { store: Store::Remote(remote::Remote::memory()) }
+        Self::of(Store::Remote(remote::Remote::memory()))
     }
 
     /// Writes a whole file. When this returns, all of it is on disk; before, nothing of it is visible.
@@ -101,6 +108,7 @@ impl Blob {
         limit: Option<u64>,
     ) -> Result<u64, Error> {
         let stream = within(stream, path.clone(), limit);
+        let path = &*self.ward.place(path)?;
         match &self.store {
             Store::Local(local) => local::upload::put(local, path, stream).await,
             Store::Remote(remote) => remote.put(path, stream).await,
@@ -119,6 +127,7 @@ impl Blob {
 
     /// Reads a file, or the bytes of a range of it (cut at its end), in constant memory.
     pub async fn get_stream(&self, path: &SafePath, range: Option<Range<u64>>) -> Result<(Meta, ByteStream), Error> {
+        let path = &*self.ward.place(path)?;
         match &self.store {
             Store::Local(local) => local.get(path, range).await,
             Store::Remote(remote) => remote.get(path, range).await,
@@ -128,6 +137,7 @@ impl Blob {
     /// A link by which anyone may download the file from the store itself for this long; `None` if the store has no such links. It
     /// says nothing of whether the file exists.
     pub async fn presigned(&self, path: &SafePath, time: Duration) -> Result<Option<String>, Error> {
+        let path = &*self.ward.place(path)?;
         match &self.store {
             Store::Local(_) => Ok(None),
             Store::Remote(remote) => remote.presigned(path, time).await,
@@ -141,6 +151,7 @@ impl Blob {
 
     /// What is known of a file; `None` if there is none (a directory is not one).
     pub async fn head(&self, path: &SafePath) -> Result<Option<Meta>, Error> {
+        let path = &*self.ward.place(path)?;
         match &self.store {
             Store::Local(local) => local.head(path).await,
             Store::Remote(remote) => remote.head(path).await,
@@ -149,24 +160,29 @@ impl Blob {
 
     /// The files and directories just below a directory (`""` is the root), sorted by name; nothing if it does not exist.
     pub async fn list(&self, dir: &str) -> Result<Vec<Entry>, Error> {
-        let dir = directory(dir)?;
-        match &self.store {
-            Store::Local(local) => local.list(dir).await,
-            Store::Remote(remote) => remote.list(dir).await,
-        }
+        let dir = self.ward.place_dir(directory(dir)?)?;
+        let mut found = match &self.store {
+            Store::Local(local) => local.list(dir.clone()).await,
+            Store::Remote(remote) => remote.list(dir.clone()).await,
+        }?;
+        self.ward.hide(dir.as_ref(), &mut found);
+        Ok(found)
     }
 
     /// All files below a directory (`""` is the root), however deep, sorted by path.
     pub async fn list_all(&self, dir: &str) -> Result<Vec<Entry>, Error> {
-        let dir = directory(dir)?;
-        match &self.store {
-            Store::Local(local) => local.list_all(dir).await,
-            Store::Remote(remote) => remote.list_all(dir).await,
-        }
+        let dir = self.ward.place_dir(directory(dir)?)?;
+        let mut found = match &self.store {
+            Store::Local(local) => local.list_all(dir.clone()).await,
+            Store::Remote(remote) => remote.list_all(dir.clone()).await,
+        }?;
+        self.ward.hide(dir.as_ref(), &mut found);
+        Ok(found)
     }
 
     /// Deletes a file; one that is not there is fine.
     pub async fn delete(&self, path: &SafePath) -> Result<(), Error> {
+        let path = &*self.ward.place(path)?;
         match &self.store {
             Store::Local(local) => local.delete(path).await,
             Store::Remote(remote) => remote.delete(path).await,
@@ -178,6 +194,7 @@ impl Blob {
         let Some(dir) = directory(dir)? else {
             return Err(Error::Path(PathError::Empty));
         };
+        let dir = self.ward.place_whole(&dir)?;
         match &self.store {
             Store::Local(local) => local.delete_all(dir).await,
             Store::Remote(remote) => remote.delete_all(dir).await,

@@ -20,7 +20,7 @@ pub const MAX_PARTS: u32 = 10_000;
 pub const MAX_PART: u64 = 5 << 30;
 
 /// Where uploads under way are.
-const ROOT: &str = "uploads";
+pub(crate) const ROOT: &str = "uploads";
 /// What is known of one.
 const NOTE: &str = "upload.json";
 
@@ -90,6 +90,7 @@ impl Blob {
         if !(1..=MAX_PARTS).contains(&parts) {
             return Err(Error::Part { number: parts, reason: format!("an upload has 1 to {MAX_PARTS} parts") });
         }
+        let path = &*self.ward.place(path)?;
         let remote = match &self.store {
             Store::Remote(remote) if remote.signs() => Some(remote.start_parts(path).await?),
             _ => None,

@@ -150,15 +150,12 @@ async fn count(stores: &Stores, folder: &SafePath, report: &mut Report) -> Resul
 async fn orphans(stores: &Stores, used: &BTreeSet<String>, options: Options, report: &mut Report) -> Result<(), Error> {
     let gone: BTreeSet<&String> = report.runs.iter().chain(&report.logged_models).collect();
     let mut found = Vec::new();
-    for experiment in folders(stores, "artifacts").await? {
-        if experiment.bytes().all(|byte| byte.is_ascii_digit()) {
-            let inside = format!("artifacts/{experiment}");
-            let runs = folders(stores, &inside).await?.into_iter().filter(|name| is_hex(name));
-            found.extend(runs.map(|id| (format!("{inside}/{id}"), id)));
-            let models = folders(stores, &format!("{inside}/models")).await?.into_iter();
-            let models = models.filter(|name| name.strip_prefix("m-").is_some_and(is_hex));
-            found.extend(models.map(|id| (format!("{inside}/models/{id}"), id)));
-        }
+    for inside in experiments(stores).await? {
+        let runs = folders(stores, &inside).await?.into_iter().filter(|name| is_hex(name));
+        found.extend(runs.map(|id| (format!("{inside}/{id}"), id)));
+        let models = folders(stores, &format!("{inside}/models")).await?.into_iter();
+        let models = models.filter(|name| name.strip_prefix("m-").is_some_and(is_hex));
+        found.extend(models.map(|id| (format!("{inside}/models/{id}"), id)));
     }
     found.retain(|(folder, id)| !gone.contains(id) && user(used, folder).is_none());
     for (folder, id) in found {
@@ -192,6 +189,20 @@ async fn uploads(stores: &Stores, options: Options, report: &mut Report) -> Resu
         report.uploads.push(id);
     }
     Ok(())
+}
+
+/// Folders of experiments, of every workspace.
+async fn experiments(stores: &Stores) -> Result<Vec<String>, Error> {
+    let mut roots = vec!["artifacts".to_owned()];
+    let others = folders(stores, "artifacts/workspaces").await?.into_iter();
+    roots.extend(others.map(|workspace| format!("artifacts/workspaces/{workspace}")));
+    let mut found = Vec::new();
+    for root in roots {
+        let numbered =
+            folders(stores, &root).await?.into_iter().filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
+        found.extend(numbered.map(|experiment| format!("{root}/{experiment}")));
+    }
+    Ok(found)
 }
 
 async fn folders(stores: &Stores, inside: &str) -> Result<Vec<String>, Error> {

@@ -67,6 +67,8 @@ impl Kind {
 pub struct Job {
     /// Its unique key.
     pub key: String,
+    /// The workspace that it belongs to.
+    pub workspace: String,
     /// How often it was tried before.
     pub attempts: i64,
     payload: String,
@@ -102,7 +104,7 @@ pub fn enqueue<P: Serialize>(tx: &mut Tx<'_>, ctx: &Ctx, kind: Kind, key: &str, 
 /// The next job of a lane that is due.
 pub fn next(tx: &mut Tx<'_>, kind: Kind, now_us: i64) -> Result<Option<Job>, Error> {
     let row = tx.query_opt(
-        "SELECT key, attempts, payload FROM jobs
+        "SELECT key, workspace, attempts, payload FROM jobs
          WHERE state = 'queued' AND kind = $1 AND run_at_us <= $2 ORDER BY seq LIMIT 1",
         &[kind.as_str().into(), now_us.into()],
     )?;
@@ -128,11 +130,12 @@ pub fn postpone(tx: &mut Tx<'_>, key: &str, run_at_us: i64, reason: &str) -> Res
     Ok(())
 }
 
-/// The keys of jobs that wait, without those of the lanes that only talk to the outside.
-pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<String>, Error> {
+/// The keys of jobs of this workspace that wait, without those of the lanes that only talk to the outside.
+pub fn waiting(tx: &mut Tx<'_>, ctx: &Ctx) -> Result<Vec<String>, Error> {
     let rows = tx.query(
-        "SELECT key FROM jobs WHERE state = 'queued' AND kind NOT IN ('webhook', 'announce') ORDER BY seq LIMIT 100",
-        &[],
+        "SELECT key FROM jobs WHERE state = 'queued' AND kind NOT IN ('webhook', 'announce') AND workspace = $1
+         ORDER BY seq LIMIT 100",
+        &[ctx.workspace.as_str().into()],
     )?;
     Ok(rows.iter().map(|row| row.text("key")).collect::<Result<_, _>>()?)
 }
@@ -146,5 +149,10 @@ fn end(tx: &mut Tx<'_>, ctx: &Ctx, key: &str, state: &'static str, error: Option
 }
 
 fn read(row: &Row) -> Result<Job, Error> {
-    Ok(Job { key: row.text("key")?, attempts: row.i64("attempts")?, payload: row.text("payload")? })
+    Ok(Job {
+        key: row.text("key")?,
+        workspace: row.text("workspace")?,
+        attempts: row.i64("attempts")?,
+        payload: row.text("payload")?,
+    })
 }

@@ -6,6 +6,7 @@
 //! once. The layers below know nothing of each other; they meet here.
 
 pub mod admission;
+mod annex;
 pub mod announce;
 pub mod error;
 pub mod evaluation;
@@ -23,6 +24,7 @@ pub mod version_files;
 pub mod watch;
 pub mod webhook;
 pub mod worker;
+pub mod workspace;
 
 pub use error::Error;
 pub use house::{House, Parts};

@@ -65,7 +65,7 @@ pub async fn catch_up(house: &House, reaction: &'static Reaction) -> Result<usiz
             let cursor = events::cursor(tx, reaction.name)?;
             let seen = events::after(tx, cursor, BATCH)?;
             for event in seen.iter().filter(|event| reaction.on.contains(&event.kind.as_str())) {
-                (reaction.decide)(tx, &ctx, event)?;
+                (reaction.decide)(tx, &ctx.within(&event.workspace), event)?;
             }
             if let Some(last) = seen.last() {
                 events::set_cursor(tx, reaction.name, last.seq)?;

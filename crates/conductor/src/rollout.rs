@@ -88,8 +88,14 @@ pub(crate) fn give_up(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job, reason: &str) -> Re
     }
 }
 
-/// Loads what each deployment served last; called before the server says that it is ready.
+/// Loads what each deployment of each workspace served last; called before the server says that it is ready.
 pub async fn restore(house: &House) -> Result<(), Error> {
+    restore_one(house).await?;
+    // Those of the others are loaded as their workspaces are opened.
+    house.all().await.map(|_| ())
+}
+
+pub(crate) async fn restore_one(house: &House) -> Result<(), Error> {
     let ctx = house.conductor_ctx();
     let all = house.db.read(move |tx| Ok::<_, Error>(serving::deployment::list(tx, &ctx)?)).await?;
     for deployment in all {

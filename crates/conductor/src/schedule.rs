@@ -71,6 +71,13 @@ pub(crate) async fn run(house: &House, mut shutdown: Shutdown) {
 }
 
 async fn tick(house: &House) -> Result<(), Error> {
+    for house in house.all().await? {
+        tick_of_one(&house).await?;
+    }
+    Ok(())
+}
+
+async fn tick_of_one(house: &House) -> Result<(), Error> {
     let ctx = house.ctx(Principal::System("scheduler"));
     let reading = ctx.clone();
     let (next_us, watched) = house

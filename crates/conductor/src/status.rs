@@ -36,7 +36,7 @@ fn pending(tx: &mut Tx<'_>, ctx: &Ctx, marks: &[(String, Watermark)]) -> Result<
             pending.push(format!("{} has {behind} events to look at", reaction.name));
         }
     }
-    pending.extend(job::waiting(tx)?.into_iter().map(|key| format!("job {key}")));
+    pending.extend(job::waiting(tx, ctx)?.into_iter().map(|key| format!("job {key}")));
     for run in pipelines::run::unfinished(tx, ctx)? {
         pending.push(format!("pipeline {} is running", run.pipeline));
     }

@@ -33,8 +33,16 @@ pub(crate) async fn run(house: &House, mut shutdown: Shutdown) {
     }
 }
 
-/// Evaluates every window that is due; returns how many.
+/// Evaluates every window that is due, in every workspace; returns how many.
 pub async fn round(house: &House) -> Result<usize, Error> {
+    let mut evaluated = 0;
+    for house in house.all().await? {
+        evaluated += round_of_one(&house).await?;
+    }
+    Ok(evaluated)
+}
+
+async fn round_of_one(house: &House) -> Result<usize, Error> {
     let ctx = house.conductor_ctx();
     let monitors = house.db.read(move |tx| Ok::<_, Error>(monitoring::monitor::list(tx, &ctx)?)).await?;
     let mut evaluated = 0;

@@ -75,22 +75,35 @@ async fn work(house: &House, kind: job::Kind, mut shutdown: Shutdown) {
 async fn step(house: &House, kind: job::Kind) -> Result<bool, Error> {
     let now_us = house.clock.now_us();
     let Some(next) = house.db.read(move |tx| job::next(tx, kind, now_us)).await? else { return Ok(false) };
+    let house = match house.within(&next.workspace).await {
+        Ok(house) => house,
+        Err(error) => {
+            // A workspace that is not there any more has nobody to tell.
+            give_up_or_postpone(house, None, next, &error).await?;
+            return Ok(true);
+        }
+    };
     let done = match kind {
-        job::Kind::Admit => admission::work(house, &next).await,
-        job::Kind::Evaluate => evaluation::work(house, &next).await,
-        job::Kind::Roll => rollout::work(house, &next).await,
-        job::Kind::Webhook => webhook::work(house, &next).await,
-        job::Kind::Announce => announce::work(house, &next).await,
+        job::Kind::Admit => admission::work(&house, &next).await,
+        job::Kind::Evaluate => evaluation::work(&house, &next).await,
+        job::Kind::Roll => rollout::work(&house, &next).await,
+        job::Kind::Webhook => webhook::work(&house, &next).await,
+        job::Kind::Announce => announce::work(&house, &next).await,
     };
     if let Err(error) = done {
-        give_up_or_postpone(house, kind, next, &error).await?;
+        give_up_or_postpone(&house, Some(kind), next, &error).await?;
     }
     Ok(true)
 }
 
 /// A passing failure is tried again later. A lasting one is told: the lane publishes what did not come of the job, so that nobody
 /// waits for it in vain.
-async fn give_up_or_postpone(house: &House, kind: job::Kind, job: job::Job, error: &Error) -> Result<(), Error> {
+async fn give_up_or_postpone(
+    house: &House,
+    told_by: Option<job::Kind>,
+    job: job::Job,
+    error: &Error,
+) -> Result<(), Error> {
     use kernel::error::{Classified as _, Kind};
     let ctx = house.conductor_ctx();
     let reason = error.to_string();
@@ -104,11 +117,11 @@ async fn give_up_or_postpone(house: &House, kind: job::Kind, job: job::Job, erro
                 let wait_us = (1_000_000_i64 << job.attempts.min(10)).min(LONGEST_WAIT_US);
                 return job::postpone(tx, &job.key, ctx.now_us + wait_us, &reason);
             }
-            match kind {
-                job::Kind::Admit => admission::give_up(tx, &ctx, &job, &reason)?,
-                job::Kind::Evaluate => evaluation::give_up(tx, &ctx, &job, &reason)?,
-                job::Kind::Roll => rollout::give_up(tx, &ctx, &job, &reason)?,
-                job::Kind::Webhook | job::Kind::Announce => {}
+            match told_by {
+                Some(job::Kind::Admit) => admission::give_up(tx, &ctx, &job, &reason)?,
+                Some(job::Kind::Evaluate) => evaluation::give_up(tx, &ctx, &job, &reason)?,
+                Some(job::Kind::Roll) => rollout::give_up(tx, &ctx, &job, &reason)?,
+                Some(job::Kind::Webhook | job::Kind::Announce) | None => {}
             }
             job::fail(tx, &ctx, &job.key, &reason)
         })

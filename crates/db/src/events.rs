@@ -32,6 +32,10 @@ CREATE TABLE reaction_cursors (reaction TEXT PRIMARY KEY, seq BIGINT NOT NULL);
 ",
 }];
 
+/// What somebody sees of the trail is that of one workspace.
+pub(crate) const BY_WORKSPACE: Migration =
+    Migration { id: "db/0007-events-by-workspace", sql: "CREATE INDEX events_by_workspace ON events (workspace, seq)" };
+
 /// The triggers that keep the trail append-only; the one migration that is written twice.
 pub(crate) fn append_only(engine: Engine) -> Migration {
     let sql = match engine {
@@ -94,30 +98,41 @@ pub fn emit(tx: &mut Tx<'_>, ctx: &Ctx, event: NewEvent) -> Result<i64, Error> {
     Ok(seq)
 }
 
-/// Events after a number, oldest first.
+/// Events of every workspace after a number, oldest first. For what reacts to them; people see [`seen_after`].
 pub fn after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<Vec<Event>, Error> {
     let rows = tx.query(
-        "SELECT seq, at_us, actor, kind, subject, model, payload FROM events WHERE seq > $1 ORDER BY seq LIMIT $2",
+        "SELECT seq, at_us, workspace, actor, kind, subject, model, payload FROM events WHERE seq > $1 ORDER BY seq LIMIT $2",
         &[seq.into(), limit.into()],
     )?;
     rows.iter().map(read).collect()
 }
 
-/// Events of a model's story after a number, oldest first.
-pub fn for_model(tx: &mut Tx<'_>, model: &str, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
+/// Events of this workspace after a number, oldest first.
+pub fn seen_after(tx: &mut Tx<'_>, ctx: &Ctx, seq: i64, limit: i64) -> Result<Vec<Event>, Error> {
     let rows = tx.query(
-        "SELECT seq, at_us, actor, kind, subject, model, payload FROM events
-         WHERE model = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        &[model.into(), after.into(), limit.into()],
+        "SELECT seq, at_us, workspace, actor, kind, subject, model, payload FROM events
+         WHERE workspace = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        &[ctx.workspace.as_str().into(), seq.into(), limit.into()],
     )?;
     rows.iter().map(read).collect()
 }
 
-/// The latest events, newest first.
-pub fn latest(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Event>, Error> {
+/// Events of a model's story in this workspace after a number, oldest first.
+pub fn for_model(tx: &mut Tx<'_>, ctx: &Ctx, model: &str, after: i64, limit: i64) -> Result<Vec<Event>, Error> {
     let rows = tx.query(
-        "SELECT seq, at_us, actor, kind, subject, model, payload FROM events ORDER BY seq DESC LIMIT $1",
-        &[limit.into()],
+        "SELECT seq, at_us, workspace, actor, kind, subject, model, payload FROM events
+         WHERE model = $1 AND seq > $2 AND workspace = $3 ORDER BY seq LIMIT $4",
+        &[model.into(), after.into(), ctx.workspace.as_str().into(), limit.into()],
+    )?;
+    rows.iter().map(read).collect()
+}
+
+/// The latest events of this workspace, newest first.
+pub fn latest(tx: &mut Tx<'_>, ctx: &Ctx, limit: i64) -> Result<Vec<Event>, Error> {
+    let rows = tx.query(
+        "SELECT seq, at_us, workspace, actor, kind, subject, model, payload FROM events
+         WHERE workspace = $1 ORDER BY seq DESC LIMIT $2",
+        &[ctx.workspace.as_str().into(), limit.into()],
     )?;
     rows.iter().map(read).collect()
 }
@@ -147,6 +162,7 @@ fn read(row: &Row) -> Result<Event, Error> {
     Ok(Event {
         seq: row.i64("seq")?,
         at_us: row.i64("at_us")?,
+        workspace: row.text("workspace")?,
         actor: row.text("actor")?,
         kind: row.text("kind")?,
         subject: row.text("subject")?,

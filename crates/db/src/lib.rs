@@ -38,6 +38,6 @@ pub use error::{Error, Failure};
 pub use foreign::Foreign;
 pub use migrate::{Applied, Migration, applied, version};
 pub use row::Row;
-pub use sql::Sql;
+pub use sql::{Sql, rows_of};
 pub use tx::Tx;
 pub use value::Value;

@@ -69,6 +69,7 @@ pub(crate) fn run(
         events::chain::MIGRATION,
         events::append_only_hashes(engine),
         lease::MIGRATION,
+        events::BY_WORKSPACE,
     ]);
     let mut seen = HashSet::new();
     let known: Vec<Migration> =

@@ -4,7 +4,15 @@
 
 use std::fmt::Write as _;
 
-use crate::Value;
+use crate::{Error, Tx, Value};
+
+/// How many rows of a table belong to a workspace.
+pub fn rows_of(tx: &mut Tx<'_>, table: &'static str, workspace: &str) -> Result<i64, Error> {
+    let mut sql = Sql::new();
+    sql.push("SELECT count(*) AS n FROM ").push(table).push(" WHERE workspace = ").bind(workspace);
+    let rows = tx.query_built(&sql)?;
+    rows.first().map_or(Ok(0), |row| row.i64("n"))
+}
 
 #[derive(Clone, Debug)]
 enum Piece {

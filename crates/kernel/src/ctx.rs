@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The workspace of everything until workspaces can be created.
+/// The workspace of whatever names no other. It is always there.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
 /// The one who acts.
@@ -41,6 +41,12 @@ impl Ctx {
     /// A context in the default workspace.
     pub fn new(principal: Principal, now_us: i64) -> Self {
         Self { principal, workspace: DEFAULT_WORKSPACE.to_owned(), now_us }
+    }
+
+    /// The same in another workspace.
+    #[must_use]
+    pub fn within(&self, workspace: &str) -> Self {
+        Self { principal: self.principal.clone(), workspace: workspace.to_owned(), now_us: self.now_us }
     }
 
     /// Milliseconds since the epoch.

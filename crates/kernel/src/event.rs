@@ -3,12 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ctx::DEFAULT_WORKSPACE;
+
 /// A new event, before the database gives it a number.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     /// One of the names in [`kind`].
     pub kind: &'static str,
-    /// The thing it happened to: `model/NAME`, `deployment/NAME`, `monitor/NAME`, `pipeline/NAME`, `sweep/NAME`.
+    /// The thing it happened to: `model/NAME`, `deployment/NAME`, `monitor/NAME`, `pipeline/NAME`.
     pub subject: String,
     /// The registered model whose story it belongs to, if any.
     pub model: Option<String>,
@@ -23,6 +25,9 @@ pub struct Event {
     pub seq: i64,
     /// Microseconds since the epoch.
     pub at_us: i64,
+    /// The workspace in which it happened. Not told: whoever reads events reads those of one workspace.
+    #[serde(default = "default_workspace", skip_serializing)]
+    pub workspace: String,
     /// Who did it, as written by [`crate::ctx::Principal`].
     pub actor: String,
     /// What happened.
@@ -33,6 +38,11 @@ pub struct Event {
     pub model: Option<String>,
     /// The evidence.
     pub payload: serde_json::Value,
+}
+
+/// What an event without a workspace belongs to.
+fn default_workspace() -> String {
+    DEFAULT_WORKSPACE.to_owned()
 }
 
 /// The names of all events. Payload fields are listed beside each.
@@ -83,6 +93,14 @@ pub mod kind {
     pub const TOKEN_CREATED: &str = "token.created";
     /// `{id}`
     pub const TOKEN_REVOKED: &str = "token.revoked";
+    /// `{}`
+    pub const WORKSPACE_CREATED: &str = "workspace.created";
+    /// `{}`
+    pub const WORKSPACE_CHANGED: &str = "workspace.changed";
+    /// `{}`
+    pub const WORKSPACE_DELETED: &str = "workspace.deleted";
+    /// `{from, role}`: what a user is to a workspace other than its own; no role is that it is no more.
+    pub const MEMBER_CHANGED: &str = "member.changed";
     /// `{digest, dir, from}`; `digest` and `from` are of the text of the definition.
     pub const PIPELINE_CHANGED: &str = "pipeline.changed";
     /// `{}`
@@ -93,8 +111,4 @@ pub mod kind {
     pub const PIPELINE_SUCCEEDED: &str = "pipeline.succeeded";
     /// `{run_id, step, reason}`
     pub const PIPELINE_FAILED: &str = "pipeline.failed";
-    /// `{definition, run_id}`
-    pub const SWEEP_CREATED: &str = "sweep.created";
-    /// `{from, to}`: states.
-    pub const SWEEP_CHANGED: &str = "sweep.changed";
 }

@@ -25,3 +25,6 @@ pub mod window;
 
 pub use error::Error;
 pub use schema::MIGRATIONS;
+
+/// The tables whose rows are the things of a workspace: one that has any is not empty.
+pub const ROOT_TABLES: &[&str] = &["monitors"];

@@ -36,8 +36,33 @@ pub struct Options {
     pub poll: Duration,
     /// The address of this server, given to steps as `RONDO_URL` and `MLFLOW_TRACKING_URI`.
     pub base_url: String,
-    /// More variables for every step, as the token with which it may call this server.
+    /// More variables for every step.
     pub env: BTreeMap<String, String>,
+    /// More variables for the steps of a workspace, as the token with which they may call this server.
+    pub workspace_env: WorkspaceEnv,
+}
+
+/// The variables that the steps of a workspace find, by its name.
+#[derive(Clone, Default)]
+pub struct WorkspaceEnv(Option<Arc<EnvOf>>);
+
+type EnvOf = dyn Fn(&str) -> BTreeMap<String, String> + Send + Sync;
+
+impl WorkspaceEnv {
+    /// What this function says of a workspace.
+    pub fn new(of: impl Fn(&str) -> BTreeMap<String, String> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(of)))
+    }
+
+    pub(crate) fn of(&self, workspace: &str) -> BTreeMap<String, String> {
+        self.0.as_ref().map(|of| of(workspace)).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for WorkspaceEnv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WorkspaceEnv(..)")
+    }
 }
 
 impl Default for Options {
@@ -50,6 +75,7 @@ impl Default for Options {
             poll: Duration::from_millis(250),
             base_url: String::new(),
             env: BTreeMap::new(),
+            workspace_env: WorkspaceEnv::default(),
         }
     }
 }

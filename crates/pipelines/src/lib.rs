@@ -21,7 +21,10 @@ mod step_key;
 pub mod trigger;
 
 pub use error::Error;
-pub use executor::{Executor, Options};
+pub use executor::{Executor, Options, WorkspaceEnv};
+
+/// The tables whose rows are the things of a workspace: one that has any is not empty.
+pub const ROOT_TABLES: &[&str] = &["pipelines"];
 
 /// The tables of this layer.
 pub const MIGRATIONS: &[Migration] =

@@ -22,4 +22,7 @@ pub mod webhook;
 pub use error::Error;
 pub use schema::MIGRATIONS;
 
+/// The tables whose rows are the things of a workspace: one that has any is not empty.
+pub const ROOT_TABLES: &[&str] = &["registered_models", "registry_webhooks"];
+
 type Result<T, E = Error> = std::result::Result<T, E>;

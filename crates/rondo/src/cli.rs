@@ -23,6 +23,9 @@ pub(crate) struct Global {
     /// The server to talk to [default: http://127.0.0.1:5000]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// The workspace to act in [default: that of the token]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) workspace: Option<String>,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -48,18 +51,21 @@ pub(crate) enum Command {
     /// Pipelines: steps and what triggers them
     #[command(subcommand)]
     Pipeline(Pipeline),
-    /// Run a command and record everything that is needed to do it again; or look at runs
+    /// Runs of experiments
+    #[command(subcommand)]
     Run(Run),
-    /// Do a recorded run again in a clean place and compare: exit code 0 if it comes out the same, 3 if not, 4 if it cannot be done
-    Reproduce(Reproduce),
-    /// Send what waits on this disk because the server was away
-    Sync,
     /// Users: who may do what, by password or by token
     #[command(subcommand)]
     User(User),
     /// Tokens: what programs prove themselves with
     #[command(subcommand)]
     Token(Token),
+    /// Workspaces: parts of a server whose things do not see each other
+    #[command(subcommand)]
+    Workspace(Workspace),
+    /// Members: users of another workspace who are something to this one
+    #[command(subcommand)]
+    Member(Member),
     /// The audit trail as evidence: check its chain, export it
     #[command(subcommand)]
     Audit(Audit),
@@ -253,18 +259,8 @@ pub(crate) enum Pipeline {
     Log { run: String, step: String },
 }
 
-/// `rondo run list`, `rondo run show RUN` and `rondo run [OPTIONS] -- COMMAND`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Run {
-    #[command(subcommand)]
-    pub(crate) look: Option<Look>,
-    #[command(flatten)]
-    pub(crate) start: Start,
-}
-
 #[derive(Debug, Subcommand)]
-pub(crate) enum Look {
+pub(crate) enum Run {
     /// The newest runs
     List {
         /// Only of this experiment, by name
@@ -276,44 +272,6 @@ pub(crate) enum Look {
     },
     /// One run
     Show { run: String },
-}
-
-/// A command to run and record.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Start {
-    /// The experiment [default: MLFLOW_EXPERIMENT_NAME, else Default]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) experiment: Option<String>,
-    /// The name of the run
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// A file, a folder or an http(s) address that the command reads; may be repeated
-    #[arg(long, value_name = "PATH|URI")]
-    pub(crate) data: Vec<String>,
-    /// A variable that changes results, recorded beside the usual ones; may be repeated
-    #[arg(long = "keep-env", value_name = "NAME")]
-    pub(crate) keep_env: Vec<String>,
-    /// Go on with a run that was interrupted, with its own command if none is given
-    #[arg(long, value_name = "RUN")]
-    pub(crate) resume: Option<String>,
-    /// The command
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<String>,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Reproduce {
-    /// The id of the run
-    pub(crate) run: String,
-    /// How far a metric may be off; without a metric, all of them [default: 1e-6,rel]
-    #[arg(long, value_name = "METRIC=SIZE,rel|abs", value_parser = record::compare::tolerance)]
-    pub(crate) tol: Vec<(String, record::compare::Tolerance)>,
-    /// exact: the versions of all packages; relock: the same packages, resolved anew
-    #[arg(long, value_name = "exact|relock", default_value = "exact", value_parser = ["exact", "relock"])]
-    pub(crate) env: String,
-    /// Leave the clean place behind
-    #[arg(long)]
-    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -360,6 +318,38 @@ pub(crate) enum User {
     Delete { name: String },
     /// Who the server takes you for
     Me,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Workspace {
+    /// Those that you may enter
+    List,
+    /// Make a workspace
+    Create {
+        name: String,
+        /// What it is for
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Say what it is for
+    Describe { name: String, description: String },
+    /// Delete a workspace in which there is nothing any more
+    Delete { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Member {
+    /// The members of the workspace
+    List,
+    /// Make a user a member, or give another role
+    Set {
+        user: String,
+        /// viewer, editor, approver or admin
+        #[arg(long)]
+        role: String,
+    },
+    /// End a membership
+    Remove { user: String },
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,6 +16,7 @@ pub(crate) struct Client {
     base: String,
     user: String,
     token: Option<String>,
+    workspace: Option<String>,
     http: reqwest::Client,
 }
 
@@ -28,7 +29,8 @@ impl Client {
                 "write http://HOST:PORT, e.g. http://127.0.0.1:5000",
             ));
         }
-        Ok(Self { base, user: config.user(), token: config.token().map(str::to_owned), http: reqwest::Client::new() })
+        let (token, workspace) = (config.token().map(str::to_owned), config.workspace().map(str::to_owned));
+        Ok(Self { base, user: config.user(), token, workspace, http: reqwest::Client::new() })
     }
 
     /// Fetches JSON.
@@ -70,6 +72,10 @@ impl Client {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request.header("x-rondo-user", &self.user),
+        };
+        let request = match &self.workspace {
+            Some(workspace) => request.header("x-mlflow-workspace", workspace),
+            None => request,
         };
         let response = request.send().await.map_err(|error| {
             hinted(

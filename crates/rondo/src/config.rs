@@ -18,7 +18,7 @@ struct Setting {
 }
 
 /// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
-const SETTINGS: [Setting; 14] = [
+const SETTINGS: [Setting; 15] = [
     Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
     Setting {
         key: "auth",
@@ -67,6 +67,12 @@ const SETTINGS: [Setting; 14] = [
         variable: "RONDO_TOKEN",
         default: "",
         meaning: "the token with which the commands prove who they are",
+    },
+    Setting {
+        key: "workspace",
+        variable: "RONDO_WORKSPACE",
+        default: "",
+        meaning: "the workspace in which the commands act; empty is that of the token",
     },
     Setting { key: "log", variable: "RONDO_LOG", default: "warn", meaning: "what is logged: a tracing filter" },
     Setting { key: "log_format", variable: "RONDO_LOG_FORMAT", default: "text", meaning: "text or json" },
@@ -200,6 +206,11 @@ impl Config {
     /// The token with which the commands prove who they are.
     pub(crate) fn token(&self) -> Option<&str> {
         Some(self.get("token")).filter(|token| !token.is_empty())
+    }
+
+    /// The workspace in which the commands act, if it is not that of the token.
+    pub(crate) fn workspace(&self) -> Option<&str> {
+        Some(self.get("workspace")).filter(|name| !name.is_empty())
     }
 
     /// The address to listen on. Beyond loopback only if every request must prove who sends it.

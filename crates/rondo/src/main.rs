@@ -5,8 +5,6 @@ mod client;
 mod command;
 mod config;
 mod demo;
-mod recording;
-mod reproduction;
 mod server;
 mod term;
 mod transfer;
@@ -19,7 +17,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = <cli::Cli as clap::Parser>::parse();
     match command::run(arguments) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             term::complain(&error);
             ExitCode::FAILURE

@@ -5,6 +5,7 @@ pub(crate) mod lock;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -49,11 +50,10 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     announce(address, &data_dir);
     serve(listener, (house.clone(), edge), stopper, shutdown).await?;
     let _finished = executor.await;
-    house
-        .log
-        .flush()
-        .await
-        .context("the prediction log cannot be closed cleanly; nothing is lost, the next start reads it")?;
+    for house in house.opened() {
+        let closed = house.log.flush().await;
+        closed.context("the prediction log cannot be closed cleanly; nothing is lost, the next start reads it")?;
+    }
     Ok(())
 }
 
@@ -89,14 +89,23 @@ async fn first_admin(house: &House) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the steps of pipelines prove themselves with where the server asks: a token that lives in this process only.
-fn step_token(config: &Config, house: &House) -> anyhow::Result<BTreeMap<String, String>> {
+/// What the steps of pipelines prove themselves with where the server asks: for each workspace a token that opens nothing else, and
+/// lives in this process only.
+fn step_tokens(config: &Config, house: &House) -> anyhow::Result<pipelines::WorkspaceEnv> {
     if !config.authenticates()? {
-        return Ok(BTreeMap::new());
+        return Ok(pipelines::WorkspaceEnv::default());
     }
-    let secret = house.access.internal("pipeline", access::Role::Editor)?;
-    let named = ["RONDO_TOKEN", "MLFLOW_TRACKING_TOKEN"].map(|name| (name.to_owned(), secret.reveal().to_owned()));
-    Ok(named.into())
+    let (access, made) = (house.access.clone(), Mutex::new(BTreeMap::<String, String>::new()));
+    Ok(pipelines::WorkspaceEnv::new(move |workspace| {
+        let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains_key(workspace)
+            && let Ok(secret) = access.internal("pipeline", access::Role::Editor, workspace)
+        {
+            made.insert(workspace.to_owned(), secret.reveal().to_owned());
+        }
+        let secret = made.get(workspace).cloned().unwrap_or_default();
+        ["RONDO_TOKEN", "MLFLOW_TRACKING_TOKEN"].map(|name| (name.to_owned(), secret.clone())).into()
+    }))
 }
 
 /// Starts what acts on its own; the handle ends when running pipeline steps have been stopped.
@@ -110,7 +119,7 @@ fn start(
         logs_dir: data_dir.join("pipelines"),
         max_steps: config.pipeline_slots()?,
         base_url: house.base_url().to_owned(),
-        env: step_token(config, house)?,
+        workspace_env: step_tokens(config, house)?,
         ..pipelines::Options::default()
     };
     let executor = pipelines::Executor::new(house.db.clone(), options, house.clock.clone());

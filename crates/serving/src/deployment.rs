@@ -25,6 +25,9 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
           CREATE INDEX deployments_by_model ON deployments (workspace, model);",
 }];
 
+/// The tables whose rows are the things of a workspace: one that has any is not empty.
+pub const ROOT_TABLES: &[&str] = &["deployments"];
+
 /// What a deployment accepts. Every field has a default, so that a config may name only what differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -111,7 +111,7 @@ struct Inner {
     log: telemetry::Log,
     clock: Clock,
     options: Options,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -153,6 +153,14 @@ impl Fleet {
     /// A fleet without deployments.
     pub fn new(log: telemetry::Log, clock: Clock, options: Options) -> Self {
         let pool = Pool::new(options.workers, options.queue);
+        Self(Arc::new(Inner { slots: ArcSwap::default(), log, clock, options, pool: Arc::new(pool) }))
+    }
+
+    /// A fleet of its own for another workspace, with that one's log. It has the same limits, and shares the workers.
+    #[must_use]
+    pub fn beside(&self, log: telemetry::Log) -> Self {
+        let Inner { clock, options, pool, .. } = &*self.0;
+        let (clock, options, pool) = (clock.clone(), options.clone(), Arc::clone(pool));
         Self(Arc::new(Inner { slots: ArcSwap::default(), log, clock, options, pool }))
     }
 

@@ -68,6 +68,16 @@ impl Log {
         Ok(Self { inner: Arc::new(Inner { shared, syncing: Some(syncing), _lock: lock }) })
     }
 
+    /// A log of its own for another workspace, below the directory of this one: in `workspaces/NAME`, and in the store too. Blocks
+    /// while it reads what was left there.
+    pub fn beside(&self, workspace: &str, clock: Clock) -> Result<Self, Error> {
+        let shared = &self.inner.shared;
+        let below = format!("workspaces/{workspace}");
+        let place = blob::SafePath::parse(&below).map_err(|error| Error::Invalid(error.to_string()))?;
+        let blob = shared.blob.rooted(&place).map_err(|error| Error::Invalid(error.to_string()))?;
+        Self::open(&shared.dir.join(below), blob, clock, shared.options.clone())
+    }
+
     /// Logs predictions with one write to the open segment; rows whose id is known already are left out.
     pub fn append_predictions(&self, batch: &PredictionBatch<'_>) -> Result<(), Error> {
         check(batch)?;

@@ -1,7 +1,7 @@
 //! Experiments: what runs are grouped by.
 
 use db::{Row, Tx};
-use kernel::ctx::Ctx;
+use kernel::ctx::{Ctx, DEFAULT_WORKSPACE};
 
 use crate::{Error, Pair, Stage, check, uri};
 
@@ -38,7 +38,7 @@ pub fn create(
     check::experiment_name(name)?;
     tags.iter().try_for_each(check::experiment_tag)?;
     let id = free_id(tx)?;
-    let location = artifact_location.map_or_else(|| format!("mlflow-artifacts:/{id}"), str::to_owned);
+    let location = artifact_location.map_or_else(|| default_location(ctx, id), str::to_owned);
     let inserted = tx.execute(
         "INSERT INTO experiments
             (experiment_id, workspace, name, artifact_location, lifecycle_stage, created_ms, updated_ms)
@@ -52,6 +52,14 @@ pub fn create(
         put_tag(tx, id, tag)?;
     }
     Ok(id.to_string())
+}
+
+/// Where artifacts go that go through the server. Other workspaces than the default one have a part of its store each.
+pub(crate) fn default_location(ctx: &Ctx, experiment_id: i64) -> String {
+    match ctx.workspace.as_str() {
+        DEFAULT_WORKSPACE => format!("mlflow-artifacts:/{experiment_id}"),
+        workspace => format!("mlflow-artifacts:/workspaces/{workspace}/{experiment_id}"),
+    }
 }
 
 /// The next number that no imported experiment has taken. Number 0 is the default experiment's.

@@ -48,7 +48,7 @@ fn kept_id(tx: &mut Tx<'_>, ctx: &Ctx, foreign: &Foreign) -> Result<Option<i64>,
             id.into(),
             (&ctx.workspace).into(),
             (&foreign.name).into(),
-            format!("mlflow-artifacts:/{id}").into(),
+            experiments::default_location(ctx, id).into(),
             foreign.created_ms.into(),
         ],
     )?;

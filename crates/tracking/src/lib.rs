@@ -8,7 +8,6 @@ pub mod batch;
 mod check;
 pub mod dataset;
 mod error;
-pub mod evaluation_dataset;
 pub mod experiment;
 pub mod history;
 pub mod import;
@@ -19,9 +18,7 @@ mod names;
 pub mod param;
 pub mod purge;
 pub mod run;
-pub mod scorer;
 pub mod search;
-pub mod sweep;
 pub mod tag;
 pub mod trace;
 mod uri;
@@ -71,6 +68,9 @@ impl Stage {
         }
     }
 }
+
+/// The tables whose rows are the things of a workspace: one that has any is not empty.
+pub const ROOT_TABLES: &[&str] = &["experiments"];
 
 /// Which stages a listing shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

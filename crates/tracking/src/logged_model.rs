@@ -241,7 +241,7 @@ pub(crate) fn put_metrics(tx: &mut Tx<'_>, run_id: &str, metrics: &[Metric]) -> 
     let mut known = BTreeSet::new();
     for (model_id, _) in &about {
         if known.insert(*model_id) {
-            exists(tx, model_id)?;
+            is_of_same_workspace(tx, model_id, run_id)?;
         }
     }
     for chunk in in_few_sizes(&about) {
@@ -323,8 +323,13 @@ fn require(tx: &mut Tx<'_>, ctx: &Ctx, model_id: &str) -> Result<(), Error> {
     row.map(|_| ()).ok_or_else(|| missing(model_id))
 }
 
-fn exists(tx: &mut Tx<'_>, model_id: &str) -> Result<(), Error> {
-    let row = tx.query_opt("SELECT 1 AS there FROM logged_models WHERE model_id = $1", &[model_id.into()])?;
+/// An error if there is no such model in the workspace of a run.
+fn is_of_same_workspace(tx: &mut Tx<'_>, model_id: &str, run_id: &str) -> Result<(), Error> {
+    let row = tx.query_opt(
+        "SELECT 1 AS there FROM logged_models m JOIN runs r ON r.workspace = m.workspace
+         WHERE m.model_id = $1 AND r.run_id = $2",
+        &[model_id.into(), run_id.into()],
+    )?;
     row.map(|_| ()).ok_or_else(|| missing(model_id))
 }
 

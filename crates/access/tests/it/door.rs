@@ -44,7 +44,7 @@ async fn nobody_is_known_for_long_without_the_database() {
 async fn a_part_of_the_process_is_stored_nowhere() {
     on_both(MIGRATIONS, |db| async move {
         let (door, clock) = door(&db);
-        let secret = door.internal("pipeline", Role::Editor)?;
+        let secret = door.internal("pipeline", Role::Editor, "default")?;
         let it = access::Credential::Token(secret.reveal().to_owned());
         door.forget();
         clock.advance_us(86_400_000_000);

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use blob::{Entry, SafePath};
 use conductor::House;
 use futures_util::TryStreamExt as _;
-use kernel::ctx::Principal;
+use kernel::ctx::{DEFAULT_WORKSPACE, Principal};
 use registry::version;
 use serde::{Deserialize, Serialize};
 use tracking::{logged_model, run};
@@ -55,10 +55,20 @@ pub(crate) fn root_routes() -> Routes {
     PREFIXES.into_iter().fold(pages, |router, prefix| router.nest(prefix, proxy.clone()))
 }
 
-/// The directory of the store that the proxy shows.
-fn proxied(path: &str) -> Result<SafePath, Error> {
-    let inside = SafePath::parse(path).map_err(blob::Error::from)?;
-    Ok(SafePath::parse(&format!("artifacts/{inside}")).map_err(blob::Error::from)?)
+/// The directory of the store that the proxy shows. In another workspace than the default one a path begins in its own part, whether it
+/// says so or not.
+fn proxied(house: &House, path: &str) -> Result<SafePath, Error> {
+    let path = match (&*house.workspace, path) {
+        (DEFAULT_WORKSPACE, path) => format!("artifacts/{}", plain(path)?),
+        (workspace, "") => format!("artifacts/workspaces/{workspace}"),
+        (_, path) if path.starts_with("workspaces/") => format!("artifacts/{}", plain(path)?),
+        (workspace, path) => format!("artifacts/workspaces/{workspace}/{}", plain(path)?),
+    };
+    plain(&path)
+}
+
+fn plain(path: &str) -> Result<SafePath, Error> {
+    Ok(SafePath::parse(path).map_err(blob::Error::from)?)
 }
 
 /// A path below an artifact location; nothing below it is the location itself.
@@ -97,7 +107,8 @@ struct ListAnswer {
 async fn list(State(house): State<House>, body: Body) -> Answer {
     let path = body.fields().text_or_empty("path")?;
     let path = path.strip_suffix('/').unwrap_or(&path);
-    let dir = if path.is_empty() { "artifacts".to_owned() } else { proxied(path)?.to_string() };
+    let is_root = path.is_empty() && &*house.workspace == DEFAULT_WORKSPACE;
+    let dir = if is_root { "artifacts".to_owned() } else { proxied(&house, path)?.to_string() };
     let files = house.blob.list(&dir).await?.into_iter().map(|entry| FileShape::new(entry, ""));
     answer(ListAnswer { root_uri: None, files: files.collect() })
 }
@@ -164,7 +175,7 @@ async fn file_of_version(State(house): State<House>, Caller(who): Caller, header
 }
 
 async fn download(State(house): State<House>, Path(path): Path<String>, headers: HeaderMap) -> Answer {
-    send(&house, &proxied(&path)?, &path, &headers).await
+    send(&house, &proxied(&house, &path)?, &path, &headers).await
 }
 
 /// A file, or the range of it that was asked for. It is sent as an attachment of a type that no browser runs.
@@ -237,7 +248,7 @@ fn wanted_range(headers: &HeaderMap, size: u64) -> Wanted {
 }
 
 async fn upload(State(house): State<House>, Caller(who): Caller, Path(path): Path<String>, bytes: Stream) -> Answer {
-    store(&house, who, proxied(&path)?, bytes, None).await
+    store(&house, who, proxied(&house, &path)?, bytes, None).await
 }
 
 /// Largest file that a page may upload, bytes.
@@ -272,7 +283,7 @@ async fn store(house: &House, who: Principal, file: SafePath, bytes: Stream, lim
 }
 
 async fn remove(State(house): State<House>, Caller(who): Caller, Path(path): Path<String>) -> Answer {
-    let target = proxied(&path)?;
+    let target = proxied(&house, &path)?;
     check_unregistered(&house, who, &target).await?;
     house.blob.delete_all(target.as_str()).await?;
     empty()
@@ -305,7 +316,7 @@ struct PresignedAnswer {
 
 /// A link by which the client fetches the file from the object store itself.
 async fn presigned(State(house): State<House>, Path(path): Path<String>) -> Answer {
-    let file = proxied(&path)?;
+    let file = proxied(&house, &path)?;
     let Some(url) = house.blob.presigned(&file, LINK_TIME).await? else {
         return Err(Error::not_implemented("Multipart download is not supported for the current artifact repository"));
     };

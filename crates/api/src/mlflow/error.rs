@@ -10,7 +10,7 @@ use kernel::error::{Classified, Kind};
 use serde_json::json;
 
 use crate::route::Protocol;
-use crate::visitor::Refusal;
+use crate::visitor::{Closed, Refusal};
 
 /// An error as the client sees it.
 #[derive(Debug)]
@@ -107,6 +107,19 @@ impl From<tracking::Error> for Error {
     }
 }
 
+impl From<access::Error> for Error {
+    fn from(error: access::Error) -> Self {
+        let kind = error.kind();
+        match error {
+            // MLflow answers 500, which clients would send again.
+            access::Error::WorkspaceInUse { .. } => {
+                Self { status: StatusCode::BAD_REQUEST, code: "INVALID_STATE", message: error.to_string() }
+            }
+            other => Self::of_kind(kind, other.to_string()),
+        }
+    }
+}
+
 impl From<registry::Error> for Error {
     fn from(error: registry::Error) -> Self {
         Self::of(&error)
@@ -115,6 +128,9 @@ impl From<registry::Error> for Error {
 
 impl From<conductor::Error> for Error {
     fn from(error: conductor::Error) -> Self {
+        if let conductor::Error::Access(error) = error {
+            return error.into();
+        }
         Self::of(&error)
     }
 }
@@ -138,7 +154,11 @@ impl Protocol for Mlflow {
     const CHALLENGE: &'static str = "Bearer realm=\"rondo\", Basic realm=\"rondo\"";
 
     fn refusal(refusal: &Refusal) -> Response {
-        let message = format!("{}; {}", refusal.message(), refusal.hint());
+        let message = match refusal {
+            // The text is MLflow's own.
+            Refusal::Outside(Closed::Failed { message, .. }) => message.clone(),
+            other => format!("{}; {}", other.message(), other.hint()),
+        };
         Json(json!({ "error_code": refusal.code(), "message": message })).into_response()
     }
 }

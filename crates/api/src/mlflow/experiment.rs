@@ -41,7 +41,7 @@ pub(super) struct Shape {
     creation_time: i64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<PairShape>,
-    workspace: &'static str,
+    workspace: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -49,8 +49,8 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-impl From<Experiment> for Shape {
-    fn from(experiment: Experiment) -> Self {
+impl Shape {
+    pub(super) fn new(experiment: Experiment, workspace: &str) -> Self {
         Self {
             experiment_id: experiment.experiment_id,
             name: experiment.name,
@@ -59,7 +59,7 @@ impl From<Experiment> for Shape {
             last_update_time: experiment.updated_ms,
             creation_time: experiment.created_ms,
             tags: pairs(experiment.tags),
-            workspace: DEFAULT_WORKSPACE,
+            workspace: workspace.to_owned(),
         }
     }
 }
@@ -69,6 +69,9 @@ async fn create(State(house): State<House>, Caller(who): Caller, body: Body) -> 
     let name = fields.required("name")?;
     let location = fields.text("artifact_location")?.filter(|location| !location.is_empty());
     let location = location.map(|location| checked_location(&location)).transpose()?;
+    if location.is_some() && &*house.workspace != DEFAULT_WORKSPACE {
+        return Err(Error::invalid("artifact_location cannot be specified when workspaces are enabled"));
+    }
     let tags = read_pairs(&fields, "tags")?;
     let create = move |tx: &mut db::Tx<'_>, ctx: &_| experiment::create(tx, ctx, &name, location.as_deref(), &tags);
     answer(json!({ "experiment_id": write(&house, who, create).await? }))
@@ -77,13 +80,13 @@ async fn create(State(house): State<House>, Caller(who): Caller, body: Body) -> 
 async fn get_by_id(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {
     let id = body.fields().required("experiment_id")?;
     let found = read(&house, who, move |tx, ctx| experiment::get(tx, ctx, &id)).await?;
-    answer(json!({ "experiment": Shape::from(found) }))
+    answer(json!({ "experiment": Shape::new(found, &house.workspace) }))
 }
 
 async fn get_by_name(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {
     let name = body.fields().required("experiment_name")?;
     let found = read(&house, who, move |tx, ctx| experiment::get_by_name(tx, ctx, &name)).await?;
-    answer(json!({ "experiment": Shape::from(found) }))
+    answer(json!({ "experiment": Shape::new(found, &house.workspace) }))
 }
 
 #[derive(Debug, Serialize)]
@@ -104,7 +107,7 @@ async fn search(State(house): State<House>, Caller(who): Caller, body: Body) -> 
         page_token: fields.text("page_token")?,
     };
     let page = read(&house, who, move |tx, ctx| search::experiments(tx, ctx, &wanted)).await?;
-    let page = page.map(Shape::from);
+    let page = page.map(|found| Shape::new(found, &house.workspace));
     answer_large(SearchAnswer { experiments: page.items, next_page_token: page.next_token }).await
 }
 

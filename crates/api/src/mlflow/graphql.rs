@@ -91,7 +91,7 @@ impl Root {
 
 async fn experiment_source(house: &House, who: Principal, id: String) -> Result<Value, Error> {
     let found = read(house, who, move |tx, ctx| experiment::get(tx, ctx, &id)).await?;
-    Ok(json!({ "experiment": super::experiment::Shape::from(found) }))
+    Ok(json!({ "experiment": super::experiment::Shape::new(found, &house.workspace) }))
 }
 
 async fn run_source(house: &House, who: Principal, id: String) -> Result<Value, Error> {
@@ -108,7 +108,7 @@ async fn run_source(house: &House, who: Principal, id: String) -> Result<Value, 
     let versions: Vec<VersionShape> = versions.into_iter().map(VersionShape::from).collect();
     let written = serde_json::to_value(RunShape::from(run)).map_err(|error| Error::invalid(error.to_string()))?;
     let mut run = written;
-    run["experiment"] = json!(super::experiment::Shape::from(experiment));
+    run["experiment"] = json!(super::experiment::Shape::new(experiment, &house.workspace));
     run["model_versions"] = json!(versions);
     Ok(json!({ "run": run }))
 }

@@ -5,7 +5,6 @@ mod artifact;
 mod assessment;
 mod dataset;
 mod error;
-mod evaluation_dataset;
 mod experiment;
 mod graphql;
 mod logged_model;
@@ -14,13 +13,13 @@ mod model_version;
 mod points;
 mod registered_model;
 mod run;
-mod scorer;
 mod server;
 mod shape;
 mod source;
 mod trace;
 mod webhook;
 mod wire;
+mod workspace;
 
 use conductor::House;
 use db::Tx;
@@ -44,21 +43,21 @@ pub(crate) fn routes() -> Routes {
         .merge(artifact::routes())
         .merge(assessment::routes())
         .merge(dataset::routes())
-        .merge(evaluation_dataset::routes())
         .merge(experiment::routes())
         .merge(logged_model::routes())
         .merge(metric::routes())
         .merge(model_version::routes())
         .merge(registered_model::routes())
         .merge(run::routes())
-        .merge(scorer::routes())
         .merge(server::routes())
         .merge(trace::routes())
         .merge(webhook::routes())
         .body_limit(MAX_BODY);
     let rooted =
         Routes::new().merge(artifact::root_routes()).merge(graphql::root_routes()).merge(server::root_routes());
-    PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()))
+    let rooted = PREFIXES.into_iter().fold(rooted, |router, prefix| router.nest(prefix, nouns.clone()));
+    let third = PREFIXES.into_iter().filter(|prefix| prefix.contains("3.0"));
+    third.fold(rooted, |router, prefix| router.nest(prefix, workspace::routes().body_limit(MAX_BODY)))
 }
 
 /// Runs one unit of work that writes, in the name of the caller.

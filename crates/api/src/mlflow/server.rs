@@ -34,7 +34,7 @@ async fn health() -> &'static str {
 async fn server_info(State(house): State<House>) -> Answer {
     answer(json!({
         "store_type": "SqlStore",
-        "workspaces_enabled": false,
+        "workspaces_enabled": true,
         "trace_archival_enabled": false,
         // Where the store takes no parts itself, one stream is as fast; clients that are told to send parts may.
         "multipart_uploads_enabled": house.blob.signs(),

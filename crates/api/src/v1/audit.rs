@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use access::Permission::View;
+use access::Permission::{Server, View};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use super::{Answer, Error, Query, Routes};
 use crate::route::get;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().route("/audit/verify", get(View, verify)).route("/audit/export", get(View, export))
+    Routes::new().route("/audit/verify", get(View, verify)).route("/audit/export", get(Server, export))
 }
 
 #[derive(Debug, Deserialize)]

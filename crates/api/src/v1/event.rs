@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, Query, Routes};
+use crate::principal::Caller;
 use crate::route::get;
 
 pub(super) fn routes() -> Routes {
@@ -21,13 +22,14 @@ struct Which {
 }
 
 /// `GET /events?after=&limit=`: the trail in order after a position; without one its end, the newest first.
-async fn list(State(house): State<House>, Query(which): Query<Which>) -> Answer {
+async fn list(State(house): State<House>, Caller(who): Caller, Query(which): Query<Which>) -> Answer {
     let limit = which.limit.unwrap_or(100).clamp(1, 1_000);
+    let ctx = house.ctx(who);
     let events = house
         .db
         .read(move |tx| match which.after {
-            Some(after) => db::events::after(tx, after, limit),
-            None => db::events::latest(tx, limit),
+            Some(after) => db::events::seen_after(tx, &ctx, after, limit),
+            None => db::events::latest(tx, &ctx, limit),
         })
         .await?;
     Ok(Json(json!({ "events": events })))

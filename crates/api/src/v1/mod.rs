@@ -12,10 +12,10 @@ mod outcome;
 mod overview;
 mod pipeline;
 mod run;
-mod sweep;
 mod token;
 mod user;
 mod version;
+mod workspace;
 
 pub(crate) use body::{Body, Query, RawBody};
 pub(crate) use error::Error;
@@ -46,9 +46,9 @@ fn all() -> Routes {
         .merge(overview::routes())
         .merge(pipeline::routes())
         .merge(run::routes())
-        .merge(sweep::routes())
         .merge(token::routes())
         .merge(user::routes())
         .merge(version::routes())
+        .merge(workspace::routes())
         .otherwise(error::no_such_route, error::no_such_method)
 }

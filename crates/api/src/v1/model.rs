@@ -120,7 +120,7 @@ async fn history(
     let after = range.after.unwrap_or(-1);
     let ctx = house.ctx(who);
     let read = house.db.read(move |tx| {
-        let events = db::events::for_model(tx, &name, after, limit)?;
+        let events = db::events::for_model(tx, &ctx, &name, after, limit)?;
         if events.is_empty() && after < 0 {
             // a model that was deleted keeps its story; a name that never was one has none
             registry::model::get(tx, &ctx, &name)?;

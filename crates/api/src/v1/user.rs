@@ -22,14 +22,20 @@ pub(super) fn routes() -> Routes {
 }
 
 /// `GET /me`: who the server takes the caller for, and what it may do.
-async fn me(Caller(who): Caller, Extension(visitor): Extension<Visitor>) -> Answer {
+async fn me(State(house): State<House>, Caller(who): Caller, Extension(visitor): Extension<Visitor>) -> Answer {
+    let mut workspaces = house.db.read(access::workspace::list).await?;
+    workspaces.retain(|one| visitor.may_enter(&one.name));
+    let workspaces: Vec<String> = workspaces.into_iter().map(|one| one.name).collect();
     let shown = match visitor {
         Visitor::Known(identity) => json!({
             "authenticates": true, "principal": who.to_string(), "workspace": identity.workspace, "role": identity.role,
             "token": identity.token, "expires_us": identity.expires_us,
             "permissions": access::Permission::SCOPES.into_iter().filter(|one| identity.may(*one)).collect::<Vec<_>>(),
+            "workspaces": workspaces,
         }),
-        _ => json!({ "authenticates": false, "principal": who.to_string() }),
+        _ => json!({
+            "authenticates": false, "principal": who.to_string(), "workspace": &*house.workspace, "workspaces": workspaces,
+        }),
     };
     Ok(Json(shown))
 }

@@ -104,6 +104,8 @@ async fn no_route_lets_somebody_in_who_may_all_but_this() {
         let others = Permission::SCOPES.into_iter().filter(|one| *one != permission).collect();
         without.insert(permission.as_str(), scoped(&server, &format!("not-{permission}"), others).await);
     }
+    // What is the server's comes with no scope at all.
+    without.insert("server", scoped(&server, "not-server", Permission::SCOPES.to_vec()).await);
     let all = scoped(&server, "all", Vec::new()).await;
     for route in api::declared().into_iter().filter(|route| route.needs != Permission::Public) {
         let weak = format!("Bearer {}", without[route.needs.as_str()]);

@@ -10,3 +10,4 @@ mod otlp;
 mod route;
 mod server;
 mod v1;
+mod workspace;

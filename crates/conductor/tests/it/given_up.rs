@@ -127,9 +127,9 @@ async fn the_last_attempt_at_a_roll_is_told() {
     for reaction in &rondo_conductor::reaction::TABLE {
         while rondo_conductor::reaction::catch_up(&house, reaction).await.unwrap() > 0 {}
     }
-    let now_us = house.clock.now_us();
+    let (now_us, ctx) = (house.clock.now_us(), house.conductor_ctx());
     let tired = house.db.write(move |tx| {
-        for key in job::waiting(tx)?.into_iter().filter(|key| key.starts_with("roll/")) {
+        for key in job::waiting(tx, &ctx)?.into_iter().filter(|key| key.starts_with("roll/")) {
             (0..7).try_for_each(|_| job::postpone(tx, &key, now_us, "out of order"))?;
         }
         Ok::<_, Error>(())

@@ -25,7 +25,7 @@ async fn the_same_key_makes_one_job_and_a_lane_keeps_its_order() {
             job::finish(tx, &at(11), &next.key)?;
             job::enqueue(tx, &at(12), Kind::Admit, "7", &"after the end")?;
             assert_eq!(job::next(tx, Kind::Admit, 12)?.unwrap().key, "admit/8");
-            assert_eq!(job::waiting(tx)?, ["evaluate/7", "admit/8"]);
+            assert_eq!(job::waiting(tx, &at(0))?, ["evaluate/7", "admit/8"]);
             Ok::<_, Error>(())
         })
         .await
@@ -42,7 +42,7 @@ async fn a_postponed_job_comes_back_when_it_is_due_and_webhooks_do_not_keep_the_
             job::postpone(tx, "webhook/1", 500, "nobody there")?;
             assert!(job::next(tx, Kind::Webhook, 499)?.is_none());
             assert_eq!(job::next(tx, Kind::Webhook, 500)?.unwrap().attempts, 1);
-            assert!(job::waiting(tx)?.is_empty());
+            assert!(job::waiting(tx, &at(0))?.is_empty());
             job::fail(tx, &at(600), "webhook/1", "nobody there")?;
             assert!(job::next(tx, Kind::Webhook, i64::MAX)?.is_none());
             Ok::<_, Error>(())

@@ -17,7 +17,11 @@ async fn emit(house: &House, kind: &'static str, model: &'static str, payload: s
 }
 
 async fn waiting(house: &House) -> Vec<String> {
-    house.db.read(job::waiting).await.unwrap()
+    {
+        let ctx = house.conductor_ctx();
+        house.db.read(move |tx| job::waiting(tx, &ctx)).await
+    }
+    .unwrap()
 }
 
 #[tokio::test]

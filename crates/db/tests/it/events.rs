@@ -49,7 +49,8 @@ async fn numbers_follow_the_commits_without_gaps() {
         assert_eq!(seqs, (0..48).collect::<Vec<_>>());
         let after: Vec<i64> = db.read(|tx| events::after(tx, 40, 3)).await?.iter().map(|event| event.seq).collect();
         assert_eq!(after, [41, 42, 43]);
-        let latest: Vec<i64> = db.read(|tx| events::latest(tx, 2)).await?.iter().map(|event| event.seq).collect();
+        let latest: Vec<i64> =
+            db.read(|tx| events::latest(tx, &ctx(), 2)).await?.iter().map(|event| event.seq).collect();
         assert_eq!(latest, [47, 46]);
         Ok::<_, Error>(())
     })
@@ -66,7 +67,7 @@ async fn the_story_of_one_model_leaves_out_the_others() {
             Ok::<_, Error>(())
         })
         .await?;
-        let story = |after| db.read(move |tx| events::for_model(tx, "a", after, 10));
+        let story = |after| db.read(move |tx| events::for_model(tx, &ctx(), "a", after, 10));
         let seqs =
             async |after| story(after).await.map(|found| found.iter().map(|event| event.seq).collect::<Vec<_>>());
         assert_eq!(seqs(-1).await?, [0, 3]);

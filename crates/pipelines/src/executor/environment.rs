@@ -63,8 +63,12 @@ fn environment(step: &Step, run: &Run, options: &Options) -> BTreeMap<String, Os
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.into());
     set("RONDO_URL", &options.base_url);
     set("MLFLOW_TRACKING_URI", &options.base_url);
-    for (name, value) in &options.env {
+    for (name, value) in options.env.iter().chain(&options.workspace_env.of(&run.workspace)) {
         set(name, value);
+    }
+    if run.workspace != kernel::ctx::DEFAULT_WORKSPACE {
+        set("RONDO_WORKSPACE", &run.workspace);
+        set("MLFLOW_WORKSPACE", &run.workspace);
     }
     for (name, value) in step_key::env(step, run) {
         set(&name, &value);

@@ -21,14 +21,14 @@ pub(crate) async fn import(config: &Config, what: Import, json: bool) -> anyhow:
             (Source::Disk(Box::new(found)), plain(&into))
         }
     };
-    let target = Target::at(Server::rondo(config.server(), &config.user())?).await?;
+    let target = Target::at(Server::rondo(config)?).await?;
     copy(source, &target, &options).await?.tell(json)
 }
 
 /// Copies from the server of the configuration.
 pub(crate) async fn export(config: &Config, what: Export, json: bool) -> anyhow::Result<()> {
     let Export::Mlflow { url, what } = what;
-    let source = Source::Server(Server::rondo(config.server(), &config.user())?);
+    let source = Source::Server(Server::rondo(config)?);
     let target = Target::at(Server::foreign(&url, &config.user())?).await?;
     copy(source, &target, &options(what)).await?.tell(json)
 }

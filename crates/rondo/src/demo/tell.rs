@@ -196,7 +196,8 @@ mod tests {
 
     fn event(kind: &str, payload: Value) -> Event {
         let (actor, subject) = ("system:conductor".to_owned(), "model/m".to_owned());
-        Event { seq: 1, at_us: 0, actor, kind: kind.to_owned(), subject, model: None, payload }
+        let workspace = "default".to_owned();
+        Event { seq: 1, at_us: 0, workspace, actor, kind: kind.to_owned(), subject, model: None, payload }
     }
 
     #[test]

@@ -41,10 +41,10 @@ pub(super) fn root_routes() -> Routes {
 }
 
 /// The file: the folder of the path, and the name that the file has at the client's.
-fn target(folder: &str, fields: &Fields<'_>) -> Result<SafePath, Error> {
+fn target(house: &House, folder: &str, fields: &Fields<'_>) -> Result<SafePath, Error> {
     let path = fields.required("path")?;
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
-    proxied(&format!("{folder}/{name}"))
+    proxied(house, &format!("{folder}/{name}"))
 }
 
 async fn create(
@@ -55,7 +55,7 @@ async fn create(
     body: Body,
 ) -> Answer {
     let fields = body.fields();
-    let (file, parts) = (target(&folder, &fields)?, fields.required_integer("num_parts")?);
+    let (file, parts) = (target(&house, &folder, &fields)?, fields.required_integer("num_parts")?);
     if house.blob.head(&file).await?.is_some() {
         check_unregistered(&house, who, &file).await?;
     }
@@ -117,7 +117,7 @@ async fn take(
 
 /// The upload that is named, if it is one of this file.
 async fn named(house: &House, folder: &str, fields: &Fields<'_>) -> Result<PartUpload, Error> {
-    let (file, id) = (target(folder, fields)?, fields.required("upload_id")?);
+    let (file, id) = (target(house, folder, fields)?, fields.required("upload_id")?);
     let missing = || Error::not_found(format!("No upload '{id}' of '{folder}' is under way."));
     match house.blob.parts(&id).await {
         Ok(upload) if upload.path()? == file => Ok(upload),

@@ -10,7 +10,6 @@ mod outcome;
 mod overview;
 mod pipeline;
 mod run;
-mod sweep;
 mod version;
 
 use std::time::Duration;
