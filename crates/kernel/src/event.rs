@@ -10,7 +10,7 @@ use crate::ctx::DEFAULT_WORKSPACE;
 pub struct NewEvent {
     /// One of the names in [`kind`].
     pub kind: &'static str,
-    /// The thing it happened to: `model/NAME`, `deployment/NAME`, `monitor/NAME`, `pipeline/NAME`.
+    /// The thing it happened to: `model/NAME`, `deployment/NAME`, `monitor/NAME`, `pipeline/NAME`, `sweep/NAME`.
     pub subject: String,
     /// The registered model whose story it belongs to, if any.
     pub model: Option<String>,
@@ -111,4 +111,8 @@ pub mod kind {
     pub const PIPELINE_SUCCEEDED: &str = "pipeline.succeeded";
     /// `{run_id, step, reason}`
     pub const PIPELINE_FAILED: &str = "pipeline.failed";
+    /// `{definition, run_id}`
+    pub const SWEEP_CREATED: &str = "sweep.created";
+    /// `{from, to}`: states.
+    pub const SWEEP_CHANGED: &str = "sweep.changed";
 }

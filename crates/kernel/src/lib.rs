@@ -12,4 +12,5 @@ pub mod filter;
 pub mod frame;
 pub mod id;
 pub mod page;
+pub mod seed;
 pub mod task;

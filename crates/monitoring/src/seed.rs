@@ -1,18 +1,6 @@
-//! Random weights without a random number generator: pure functions of a seed and a position, the same on every machine.
+//! Random weights: pure functions of a seed and a position ([`kernel::seed`]), the same on every machine.
 
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64 bits that looks random.
-#[inline]
-pub(crate) fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// The key of a prediction: a hash of its id (FNV-1a, mixed).
-pub(crate) fn key(id: &str) -> u64 {
-    mix(id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
-}
+pub(crate) use kernel::seed::{key, mix};
 
 /// 65536 times the distribution function of Poisson(1): a 16-bit number is a weight of as many as it reaches. The mean is exactly 1.
 const POISSON: [u16; 8] = [24_109, 48_219, 60_273, 64_292, 65_296, 65_497, 65_531, 65_535];
@@ -69,11 +57,5 @@ mod tests {
         let mut other = [0; 64];
         fill(&mut other, 8, 0);
         assert_ne!(other, whole);
-    }
-
-    #[test]
-    fn keys_of_close_ids_are_far_apart() {
-        assert_ne!(key("a") & 0xffff, key("b") & 0xffff);
-        assert_eq!(key("flight-1"), key("flight-1"));
     }
 }

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process, kill_process_group};
 use tokio::process::{Child, ChildStdin, Command};
 
 /// Waits for its standard input to end, then kills its group. `read` is built into the shell: no second process.
@@ -70,6 +71,11 @@ impl Group {
     pub fn terminate(&self) {
         // The leader is a child that we have not waited for: the number is still its own.
         let _ = kill_process_group(self.pid, Signal::TERM);
+    }
+
+    /// Sends every member a signal. The leader ignores the polite ones.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.pid, signal);
     }
 
     /// Ends every member, the leader too, and waits for the leader.

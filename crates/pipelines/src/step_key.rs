@@ -2,9 +2,10 @@
 //! steps before it made. Same digest, same outputs on disk: nothing to do.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use kernel::digest;
 
 use crate::definition::{Command, Step};
 use crate::run::Run;
@@ -15,7 +16,7 @@ const FORM: &[u8] = b"rondo step 1";
 /// The digest of everything a step depends on. `before` holds the result of each step that it waits for. A dependency that
 /// does not exist is an error for people. Blocking.
 pub(crate) fn of(step: &Step, run: &Run, before: &BTreeMap<String, String>) -> Result<String, String> {
-    let mut key = kernel::digest::Builder::default();
+    let mut key = digest::Builder::default();
     key.piece(FORM);
     match &step.run {
         Command::Shell(line) => key.piece(b"shell").piece(line.as_bytes()),
@@ -58,36 +59,12 @@ pub(crate) fn env(step: &Step, run: &Run) -> BTreeMap<String, String> {
 
 /// The digest of each path; `None` for one that is not there. Blocking.
 pub(crate) fn contents(dir: &Path, paths: &[String]) -> Result<BTreeMap<String, Option<String>>, String> {
-    let one = |path: &String| match of_path(&dir.join(path)) {
+    let one = |path: &String| match digest::of_path(&dir.join(path)) {
         Ok(digest) => Ok((path.clone(), Some(digest))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok((path.clone(), None)),
         Err(error) => Err(format!("`{path}` cannot be read: {error}")),
     };
     paths.iter().map(one).collect()
-}
-
-/// The digest of a file is that of its bytes; that of a folder covers the names and contents below it. Links to files count
-/// as the files; links to folders count as the text of the link, so that there are no circles.
-fn of_path(path: &Path) -> io::Result<String> {
-    if !std::fs::metadata(path)?.is_dir() {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(File::open(path)?)?;
-        return Ok(hasher.finalize().to_hex().to_string());
-    }
-    let mut names: Vec<_> = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
-    names.sort_by_key(std::fs::DirEntry::file_name);
-    let mut folder = kernel::digest::Builder::default();
-    folder.piece(b"folder");
-    for entry in names {
-        let inner = entry.path();
-        folder.piece(entry.file_name().as_encoded_bytes());
-        if entry.file_type()?.is_symlink() && !std::fs::metadata(&inner).is_ok_and(|meta| meta.is_file()) {
-            folder.piece(std::fs::read_link(&inner)?.as_os_str().as_encoded_bytes());
-        } else {
-            folder.piece(of_path(&inner)?.as_bytes());
-        }
-    }
-    Ok(folder.finish())
 }
 
 #[cfg(test)]
@@ -100,16 +77,16 @@ mod tests {
         let data = dir.path().join("data");
         std::fs::create_dir_all(data.join("sub")).unwrap();
         std::fs::write(data.join("sub/a"), "1").unwrap();
-        let digest = || of_path(&data).unwrap();
-        let first = digest();
-        assert_eq!(first, digest());
+        let of_data = || digest::of_path(&data).unwrap();
+        let first = of_data();
+        assert_eq!(first, of_data());
         std::fs::write(data.join("sub/a"), "2").unwrap();
-        let changed = digest();
+        let changed = of_data();
         assert_ne!(first, changed);
         std::fs::rename(data.join("sub/a"), data.join("sub/b")).unwrap();
-        assert_ne!(changed, digest());
+        assert_ne!(changed, of_data());
         std::os::unix::fs::symlink(".", data.join("circle")).unwrap();
-        digest();
+        of_data();
     }
 
     #[test]

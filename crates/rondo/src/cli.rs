@@ -51,9 +51,12 @@ pub(crate) enum Command {
     /// Pipelines: steps and what triggers them
     #[command(subcommand)]
     Pipeline(Pipeline),
-    /// Runs of experiments
-    #[command(subcommand)]
+    /// Run a command and record everything that is needed to do it again; or look at runs
     Run(Run),
+    /// Do a recorded run again in a clean place and compare: exit code 0 if it comes out the same, 3 if not, 4 if it cannot be done
+    Reproduce(Reproduce),
+    /// Send what waits on this disk because the server was away
+    Sync,
     /// Users: who may do what, by password or by token
     #[command(subcommand)]
     User(User),
@@ -259,8 +262,18 @@ pub(crate) enum Pipeline {
     Log { run: String, step: String },
 }
 
+/// `rondo run list`, `rondo run show RUN` and `rondo run [OPTIONS] -- COMMAND`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Run {
+    #[command(subcommand)]
+    pub(crate) look: Option<Look>,
+    #[command(flatten)]
+    pub(crate) start: Start,
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Run {
+pub(crate) enum Look {
     /// The newest runs
     List {
         /// Only of this experiment, by name
@@ -272,6 +285,44 @@ pub(crate) enum Run {
     },
     /// One run
     Show { run: String },
+}
+
+/// A command to run and record.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Start {
+    /// The experiment [default: MLFLOW_EXPERIMENT_NAME, else Default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) experiment: Option<String>,
+    /// The name of the run
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A file, a folder or an http(s) address that the command reads; may be repeated
+    #[arg(long, value_name = "PATH|URI")]
+    pub(crate) data: Vec<String>,
+    /// A variable that changes results, recorded beside the usual ones; may be repeated
+    #[arg(long = "keep-env", value_name = "NAME")]
+    pub(crate) keep_env: Vec<String>,
+    /// Go on with a run that was interrupted, with its own command if none is given
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<String>,
+    /// The command
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Reproduce {
+    /// The id of the run
+    pub(crate) run: String,
+    /// How far a metric may be off; without a metric, all of them [default: 1e-6,rel]
+    #[arg(long, value_name = "METRIC=SIZE,rel|abs", value_parser = record::compare::tolerance)]
+    pub(crate) tol: Vec<(String, record::compare::Tolerance)>,
+    /// exact: the versions of all packages; relock: the same packages, resolved anew
+    #[arg(long, value_name = "exact|relock", default_value = "exact", value_parser = ["exact", "relock"])]
+    pub(crate) env: String,
+    /// Leave the clean place behind
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,8 @@ mod client;
 mod command;
 mod config;
 mod demo;
+mod recording;
+mod reproduction;
 mod server;
 mod term;
 mod transfer;
@@ -17,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = <cli::Cli as clap::Parser>::parse();
     match command::run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             term::complain(&error);
             ExitCode::FAILURE

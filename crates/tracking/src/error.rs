@@ -106,6 +106,32 @@ pub enum Error {
     /// Metrics wait to be settled; a unit of work that writes can do it (`search::settled_runs`).
     #[error("metrics of these experiments are not settled yet")]
     Unsettled,
+    /// A sweep of that name is there, with another definition.
+    #[error("there is another sweep `{name}`")]
+    SweepExists {
+        /// The name.
+        name: String,
+    },
+    /// The state of a sweep forbids it.
+    #[error("sweep `{name}` is {state} and cannot be {doing}")]
+    SweepState {
+        /// The sweep.
+        name: String,
+        /// Its state.
+        state: &'static str,
+        /// What was to be done.
+        doing: &'static str,
+    },
+    /// A worker speaks of a trial that is not its own any more.
+    #[error("the lease on trial {number} of sweep `{sweep}` is lost; the trial is {state}")]
+    LeaseLost {
+        /// The sweep.
+        sweep: String,
+        /// The trial.
+        number: i64,
+        /// How the trial goes.
+        state: &'static str,
+    },
     /// The database.
     #[error(transparent)]
     Db(#[from] db::Error),
@@ -137,8 +163,10 @@ impl Classified for Error {
             | Self::ParamChanged { .. }
             | Self::ParamsChanged { .. } => Kind::Invalid,
             Self::NotFound { .. } => Kind::NotFound,
-            Self::ExperimentExists { .. } => Kind::AlreadyExists,
-            Self::Deleted { .. } | Self::RenameDeleted { .. } => Kind::Precondition,
+            Self::ExperimentExists { .. } | Self::SweepExists { .. } => Kind::AlreadyExists,
+            Self::Deleted { .. } | Self::RenameDeleted { .. } | Self::SweepState { .. } | Self::LeaseLost { .. } => {
+                Kind::Precondition
+            }
             Self::Unsettled => Kind::Unavailable,
             Self::Db(error) => error.kind(),
         }
@@ -148,6 +176,8 @@ impl Classified for Error {
         match self {
             Self::Missing { path } | Self::Value { path, .. } | Self::TooLong { path, .. } => Some(path),
             Self::Invalid { field, .. } => *field,
+            Self::SweepExists { .. } => Some("name"),
+            Self::LeaseLost { .. } => Some("lease"),
             _ => None,
         }
     }
@@ -157,6 +187,12 @@ impl Classified for Error {
             Self::ExperimentExists { .. } => {
                 Some("use it, restore it if it is deleted, or take another name".to_owned())
             }
+            Self::SweepExists { .. } => Some("take another name, or delete the sweep when it is over".to_owned()),
+            Self::SweepState { doing: "deleted", .. } => Some("stop or cancel it first".to_owned()),
+            Self::SweepState { state: "finished", doing: "resumed", .. } => {
+                Some("everything was tried; name more `trials`".to_owned())
+            }
+            Self::LeaseLost { .. } => Some("leave this trial and claim another".to_owned()),
             Self::Deleted { what, .. } => Some(format!("restore the {what} first")),
             Self::Db(error) => error.hint(),
             _ => None,

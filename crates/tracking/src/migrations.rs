@@ -12,6 +12,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0006-metric-order", sql: METRIC_ORDER },
     Migration { id: "tracking/0007-traces", sql: TRACES },
     Migration { id: "tracking/0008-waiting-metrics", sql: WAITING_METRICS },
+    Migration { id: "tracking/0009-sweeps", sql: SWEEPS },
+    Migration { id: "tracking/0010-evaluation-datasets", sql: EVALUATION_DATASETS },
+    Migration { id: "tracking/0011-scorers", sql: SCORERS },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -263,4 +266,121 @@ CREATE TABLE metric_waiting (
     PRIMARY KEY (run_id, batch)
 );
 CREATE INDEX metric_waiting_by_experiment ON metric_waiting (experiment_id, run_id);
+";
+
+/// A sweep counts the trials it has made and those that have ended; a trial knows how many had ended when it was made (`seen`) and its
+/// own place among them, so what was known at its birth can be told later. A mark is a trial's value at a rung or a step.
+const SWEEPS: &str = "
+CREATE TABLE sweeps (
+    sweep_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL,
+    run_id TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    state TEXT NOT NULL,
+    trials BIGINT NOT NULL,
+    made BIGINT NOT NULL,
+    ended BIGINT NOT NULL,
+    created_us BIGINT NOT NULL,
+    ended_us BIGINT,
+    UNIQUE (workspace, name)
+);
+CREATE TABLE sweep_trials (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
+    number BIGINT NOT NULL,
+    run_id TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    place BIGINT,
+    worker TEXT NOT NULL,
+    lease TEXT NOT NULL,
+    lease_until_us BIGINT NOT NULL,
+    verdict TEXT,
+    judged BIGINT,
+    step BIGINT,
+    value DOUBLE PRECISION,
+    is_nan BOOLEAN NOT NULL,
+    error TEXT,
+    started_us BIGINT NOT NULL,
+    ended_us BIGINT,
+    PRIMARY KEY (sweep_id, number)
+);
+CREATE INDEX sweep_trials_by_state ON sweep_trials (sweep_id, state, number);
+CREATE INDEX sweep_trials_by_run ON sweep_trials (run_id);
+CREATE TABLE sweep_marks (
+    sweep_id TEXT NOT NULL REFERENCES sweeps (sweep_id) ON DELETE CASCADE,
+    mark BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    is_nan BOOLEAN NOT NULL,
+    PRIMARY KEY (sweep_id, mark, number)
+);
+CREATE INDEX sweep_marks_by_trial ON sweep_marks (sweep_id, number, mark);
+";
+
+/// Questions with the answers that are expected, by which models and prompts are judged. A record is known by its inputs.
+const EVALUATION_DATASETS: &str = "
+CREATE TABLE evaluation_datasets (
+    dataset_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    schema_json TEXT,
+    records BIGINT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    created_by TEXT,
+    updated_by TEXT
+);
+CREATE INDEX evaluation_datasets_by_time ON evaluation_datasets (workspace, created_ms, dataset_id);
+CREATE TABLE evaluation_dataset_tags (
+    dataset_id TEXT NOT NULL REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (dataset_id, key)
+);
+CREATE TABLE evaluation_dataset_experiments (
+    dataset_id TEXT NOT NULL REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id) ON DELETE CASCADE,
+    added_us BIGINT NOT NULL,
+    PRIMARY KEY (dataset_id, experiment_id)
+);
+CREATE INDEX evaluation_dataset_experiments_by_experiment ON evaluation_dataset_experiments (experiment_id);
+CREATE TABLE evaluation_dataset_records (
+    record_id TEXT PRIMARY KEY,
+    dataset_id TEXT NOT NULL REFERENCES evaluation_datasets (dataset_id) ON DELETE CASCADE,
+    inputs_digest TEXT NOT NULL,
+    inputs TEXT NOT NULL,
+    outputs TEXT,
+    expectations TEXT,
+    tags TEXT,
+    source TEXT,
+    created_ms BIGINT NOT NULL,
+    updated_ms BIGINT NOT NULL,
+    created_by TEXT,
+    updated_by TEXT,
+    UNIQUE (dataset_id, inputs_digest)
+);
+CREATE INDEX evaluation_dataset_records_by_time ON evaluation_dataset_records (dataset_id, created_ms, record_id);
+";
+
+/// What judges traces, in versions; its code is text that this server never runs.
+const SCORERS: &str = "
+CREATE TABLE scorers (
+    scorer_id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    experiment_id BIGINT NOT NULL REFERENCES experiments (experiment_id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    UNIQUE (experiment_id, name)
+);
+CREATE TABLE scorer_versions (
+    scorer_id TEXT NOT NULL REFERENCES scorers (scorer_id) ON DELETE CASCADE,
+    version BIGINT NOT NULL,
+    serialized TEXT NOT NULL,
+    created_ms BIGINT NOT NULL,
+    PRIMARY KEY (scorer_id, version)
+);
 ";

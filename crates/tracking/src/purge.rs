@@ -101,6 +101,7 @@ pub fn remove_experiment(tx: &mut Tx<'_>, experiment_id: i64) -> Result<bool, Er
     }
     // what belongs to a trace goes along
     tx.execute("DELETE FROM traces WHERE experiment_id = $1", &[experiment_id.into()])?;
+    tx.execute("DELETE FROM sweeps WHERE experiment_id = $1", &[experiment_id.into()])?;
     tx.execute("DELETE FROM datasets WHERE experiment_id = $1", &[experiment_id.into()])?;
     tx.execute("DELETE FROM experiment_tags WHERE experiment_id = $1", &[experiment_id.into()])?;
     tx.execute("DELETE FROM experiments WHERE experiment_id = $1", &[experiment_id.into()])?;

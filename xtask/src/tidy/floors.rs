@@ -8,7 +8,7 @@ use serde_json::Value;
 const FLOORS: &[&[&str]] = &[
     &["kernel"],
     &["db", "blob", "telemetry", "inference"],
-    &["access", "tracking", "registry", "serving", "monitoring", "pipelines", "foreign"],
+    &["access", "tracking", "registry", "serving", "monitoring", "pipelines", "foreign", "record"],
     &["conductor", "api", "web"],
     &["rondo"],
 ];

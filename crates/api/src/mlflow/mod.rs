@@ -5,6 +5,7 @@ mod artifact;
 mod assessment;
 mod dataset;
 mod error;
+mod evaluation_dataset;
 mod experiment;
 mod graphql;
 mod logged_model;
@@ -13,6 +14,7 @@ mod model_version;
 mod points;
 mod registered_model;
 mod run;
+mod scorer;
 mod server;
 mod shape;
 mod source;
@@ -43,12 +45,14 @@ pub(crate) fn routes() -> Routes {
         .merge(artifact::routes())
         .merge(assessment::routes())
         .merge(dataset::routes())
+        .merge(evaluation_dataset::routes())
         .merge(experiment::routes())
         .merge(logged_model::routes())
         .merge(metric::routes())
         .merge(model_version::routes())
         .merge(registered_model::routes())
         .merge(run::routes())
+        .merge(scorer::routes())
         .merge(server::routes())
         .merge(trace::routes())
         .merge(webhook::routes())

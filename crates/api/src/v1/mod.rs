@@ -12,6 +12,7 @@ mod outcome;
 mod overview;
 mod pipeline;
 mod run;
+mod sweep;
 mod token;
 mod user;
 mod version;
@@ -46,6 +47,7 @@ fn all() -> Routes {
         .merge(overview::routes())
         .merge(pipeline::routes())
         .merge(run::routes())
+        .merge(sweep::routes())
         .merge(token::routes())
         .merge(user::routes())
         .merge(version::routes())

@@ -9,6 +9,8 @@ mod gc;
 mod model;
 mod monitor;
 mod pipeline;
+mod record;
+mod reproduce;
 mod run;
 mod show;
 mod token;
@@ -16,12 +18,14 @@ mod transfer;
 mod user;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command, Global, Store, Up};
+use crate::cli::{Cli, Command, Global, Run, Store, Up};
 use crate::client::Client;
 use crate::config::Config;
-use crate::{demo, server, term};
+use crate::{demo, recording, server, term};
 
 /// A client and how its answers are shown.
 pub(crate) struct Session {
@@ -29,9 +33,23 @@ pub(crate) struct Session {
     pub(crate) json: bool,
 }
 
-/// Does what was typed.
-pub(crate) fn run(arguments: Cli) -> anyhow::Result<()> {
+/// Does what was typed. The exit code is that of a command which was run for the user, or success.
+pub(crate) fn run(arguments: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, command } = arguments;
+    match command {
+        Command::Run(Run { look: None, start }) => {
+            let server = record::server(&global)?;
+            runtime()?.block_on(record::run(server, start, global.json))
+        }
+        Command::Reproduce(what) => {
+            let server = record::server(&global)?;
+            runtime()?.block_on(reproduce::run(server, what, global.json))
+        }
+        other => run_own(global, other).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn run_own(global: Global, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Version => version(global.json),
         Command::Completions { shell } => {
@@ -48,6 +66,11 @@ pub(crate) fn run(arguments: Cli) -> anyhow::Result<()> {
         Command::Gc(gc) => {
             let config = load_store(&global, &gc.store)?;
             runtime()?.block_on(gc::run(&config, &gc, global.json))
+        }
+        Command::Sync => {
+            let config = load(&global, &Up::default())?;
+            let server = global.server.as_deref();
+            runtime()?.block_on(recording::sync(server, &config.user(), global.json))
         }
         Command::Demo(demo) => runtime()?.block_on(demo::run(demo)),
         Command::Doctor => {
@@ -76,7 +99,7 @@ async fn talk(session: &Session, command: Command) -> anyhow::Result<()> {
         Command::Deployment(what) => deployment::run(session, what).await,
         Command::Monitor(what) => monitor::run(session, what).await,
         Command::Pipeline(what) => pipeline::run(session, what).await,
-        Command::Run(what) => run::run(session, what).await,
+        Command::Run(Run { look: Some(what), .. }) => run::run(session, what).await,
         Command::Audit(what) => audit::run(session, what).await,
         Command::Token(what) => token::run(session, what).await,
         Command::User(what) => user::run(session, what).await,

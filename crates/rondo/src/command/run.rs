@@ -1,13 +1,13 @@
-//! `rondo run`.
+//! `rondo run list` and `rondo run show`.
 
 use super::{Session, show};
-use crate::cli::Run;
+use crate::cli::Look;
 use crate::client::segment;
 use crate::term;
 
-pub(crate) async fn run(session: &Session, what: Run) -> anyhow::Result<()> {
+pub(crate) async fn run(session: &Session, what: Look) -> anyhow::Result<()> {
     match what {
-        Run::List { experiment, limit } => {
+        Look::List { experiment, limit } => {
             let of = experiment.map(|name| format!("&experiment={}", segment(&name))).unwrap_or_default();
             let answer = session.client.get(&format!("/api/v1/runs?limit={limit}{of}")).await?;
             if session.json {
@@ -16,7 +16,7 @@ pub(crate) async fn run(session: &Session, what: Run) -> anyhow::Result<()> {
             let fields = ["run_id", "name", "status", "metrics"];
             term::table(&fields, &show::rows(&answer["runs"], &fields));
         }
-        Run::Show { run } => {
+        Look::Show { run } => {
             let answer = session.client.get(&format!("/api/v1/runs/{}", segment(&run))).await?;
             if session.json {
                 return term::json(&answer);

@@ -15,7 +15,7 @@ mod target;
 use std::collections::{HashMap, HashSet};
 
 pub(crate) use report::Report;
-pub(crate) use server::Server;
+pub(crate) use server::{MLFLOW, Refused, Server, is_missing, proxied};
 pub(crate) use source::Source;
 pub(crate) use target::Target;
 

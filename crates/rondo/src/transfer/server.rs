@@ -18,6 +18,9 @@ pub(crate) const MLFLOW: &str = "/api/2.0/mlflow";
 /// How often a request is sent to a server that is away or has too much to do, and the first pause between two.
 const ATTEMPTS: u32 = 7;
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long a server may take to accept a connection, and to say the next word, before it counts as away.
+const CONNECT: Duration = Duration::from_secs(3);
+const READ: Duration = Duration::from_mins(1);
 
 /// What a server refuses.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,57 @@ impl Server {
             (None, None) => Credentials::None,
         };
         Ok(Self { workspace: variable("MLFLOW_WORKSPACE"), ..Self::new(base, user, credentials)? })
+    }
+
+    /// A Rondo server that runs log to: MLflow's variables say who asks, as for the programs that log; else `RONDO_TOKEN`.
+    pub(crate) fn tracking(base: &str, user: &str) -> anyhow::Result<Self> {
+        let named = variable("MLFLOW_TRACKING_TOKEN").or_else(|| variable("MLFLOW_TRACKING_USERNAME"));
+        let server = if named.is_some() {
+            Self::foreign(base, user)?
+        } else {
+            let credentials = variable("RONDO_TOKEN").map_or(Credentials::None, Credentials::Bearer);
+            let workspace = variable("RONDO_WORKSPACE").or_else(|| variable("MLFLOW_WORKSPACE"));
+            Self { workspace, ..Self::new(base, user, credentials)? }
+        };
+        // A server that does not answer is away, and whoever waits for it goes on without.
+        let http = reqwest::Client::builder().connect_timeout(CONNECT).read_timeout(READ).build()?;
+        Ok(Self { http, ..server })
+    }
+
+    /// The address.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends once, whatever comes of it. An error that is no [`Refused`] says that the server is away.
+    pub(crate) async fn once<B: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&B>,
+    ) -> anyhow::Result<Value> {
+        let mut request = self.request(method, path).query(query);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.answer(request).await?.json().await.context("the server's answer is not JSON")
+    }
+
+    /// Hands on what another client asked, as it is, and answers as the server does.
+    pub(crate) async fn hand_on(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        headers: reqwest::header::HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        let request = if headers.contains_key(reqwest::header::AUTHORIZATION) {
+            self.http.request(method, format!("{}{path_and_query}", self.base))
+        } else {
+            self.request(method, path_and_query)
+        };
+        request.headers(headers).body(body).send().await
     }
 
     fn new(base: &str, user: &str, credentials: Credentials) -> anyhow::Result<Self> {
@@ -116,12 +170,8 @@ impl Server {
     ) -> anyhow::Result<Value> {
         let mut pause = PAUSE;
         for attempt in 1.. {
-            let mut request = self.request(method.clone(), path).query(query);
-            if let Some(body) = body {
-                request = request.json(body);
-            }
-            match self.answer(request).await {
-                Ok(response) => return response.json().await.context("the server's answer is not JSON"),
+            match self.once(method.clone(), path, query, body).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) if attempt < ATTEMPTS && passing(&error) => {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -175,6 +225,12 @@ impl Server {
         Ok((size, reqwest::Body::wrap_stream(response.bytes_stream().map(|chunk| chunk))))
     }
 
+    /// Reads a file of an artifact location of this server.
+    pub(crate) async fn artifact(&self, location: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+        let response = self.answer(self.request(Method::GET, &place(location, path)?)).await?;
+        Ok(response.bytes().await?.to_vec())
+    }
+
     /// Puts a file where an artifact location of this server says.
     pub(crate) async fn upload(
         &self,
@@ -183,16 +239,19 @@ impl Server {
         size: Option<u64>,
         body: reqwest::Body,
     ) -> anyhow::Result<()> {
-        let below = proxied(location).with_context(|| format!("{location} is no place that this server keeps"))?;
-        let path: Vec<String> =
-            below.split('/').chain(path.split('/')).filter(|name| !name.is_empty()).map(segment).collect();
-        let mut request =
-            self.request(Method::PUT, &format!("/api/2.0/mlflow-artifacts/artifacts/{}", path.join("/"))).body(body);
+        let mut request = self.request(Method::PUT, &place(location, path)?).body(body);
         if let Some(size) = size {
             request = request.header("content-length", size);
         }
         self.answer(request).await.map(drop)
     }
+}
+
+/// The route of a file below an artifact location that a server itself keeps.
+fn place(location: &str, path: &str) -> anyhow::Result<String> {
+    let below = proxied(location).with_context(|| format!("{location} is no place that this server keeps"))?;
+    let names = below.split('/').chain(path.split('/')).filter(|name| !name.is_empty()).map(segment);
+    Ok(format!("/api/2.0/mlflow-artifacts/artifacts/{}", names.collect::<Vec<_>>().join("/")))
 }
 
 /// A server that does not answer now; the request may be sent again.

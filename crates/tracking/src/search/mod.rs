@@ -1,6 +1,7 @@
 //! Searches: the AST of [`kernel::filter`] to SQL with bound values. Each noun has its own entities, keys and operators, and they
 //! are MLflow's.
 
+mod evaluation_datasets;
 mod experiments;
 mod logged_models;
 mod runs;
@@ -8,6 +9,7 @@ mod term;
 pub(crate) mod token;
 mod traces;
 
+pub use evaluation_datasets::{EvaluationDatasetSearch, evaluation_datasets};
 pub use experiments::{ExperimentSearch, experiments};
 pub use logged_models::{DatasetFilter, ModelOrder, ModelSearch, logged_models};
 pub use runs::{RunSearch, runs, settled_runs};

@@ -1,15 +1,17 @@
 //! What tracking does, on both engines. One noun, one file.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 extern crate rondo_tracking as tracking;
 
 mod batch;
 mod dataset;
+mod evaluation_dataset;
 mod experiment;
 mod logged_model;
 mod metric;
 mod run;
 mod search;
+mod sweep;
 mod trace;
 
 use db::{Db, Tx};

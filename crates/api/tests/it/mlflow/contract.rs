@@ -103,6 +103,28 @@ const TRACES: &str = "
     GET get-trace-artifact
 ";
 
+/// Below `/mlflow`: evaluation datasets and scorers.
+const GENAI: &str = "
+    POST datasets/create
+    GET datasets/d-1
+    DELETE datasets/d-1
+    POST datasets/search
+    GET datasets/search
+    PATCH datasets/d-1/tags
+    DELETE datasets/d-1/tags/k
+    POST datasets/d-1/records
+    GET datasets/d-1/experiment-ids
+    GET datasets/d-1/records
+    DELETE datasets/d-1/records
+    POST datasets/d-1/add-experiments
+    POST datasets/d-1/remove-experiments
+    POST scorers/register
+    GET scorers/list
+    GET scorers/versions
+    GET scorers/get
+    DELETE scorers/delete
+";
+
 /// Beside them. Where the store signs no links, that is said in words that make clients fetch the file in one piece.
 const ROOTED: &str = "
     GET /version
@@ -139,7 +161,7 @@ async fn check(server: &Server, method: Method, path: &str) {
 #[tokio::test]
 async fn every_pair_of_the_contract_answers_under_every_prefix() {
     let server = Server::start().await;
-    for list in [TRACKING, REGISTRY, TRACES] {
+    for list in [TRACKING, REGISTRY, TRACES, GENAI] {
         for (method, path) in pairs(list) {
             for prefix in PREFIXES {
                 check(&server, method.clone(), &format!("{prefix}/{path}")).await;

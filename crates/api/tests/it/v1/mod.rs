@@ -10,6 +10,7 @@ mod outcome;
 mod overview;
 mod pipeline;
 mod run;
+mod sweep;
 mod version;
 
 use std::time::Duration;
