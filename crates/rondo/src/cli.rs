@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod sweep;
+
+pub(crate) use sweep::{Sweep, Work};
+
 /// The whole MLOps loop in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "rondo", version, about, disable_help_subcommand = true)]
@@ -57,6 +61,9 @@ pub(crate) enum Command {
     Reproduce(Reproduce),
     /// Send what waits on this disk because the server was away
     Sync,
+    /// Sweeps: find the values that make a metric small or great
+    #[command(subcommand)]
+    Sweep(Sweep),
     /// Users: who may do what, by password or by token
     #[command(subcommand)]
     User(User),

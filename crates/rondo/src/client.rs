@@ -1,6 +1,7 @@
 //! The command line as a client of `/api/v1`.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::Method;
@@ -9,6 +10,9 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::term::hinted;
+
+/// How long an exchange may take before the server counts as away.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A connection to a server.
 #[derive(Clone, Debug)]
@@ -33,6 +37,21 @@ impl Client {
         Ok(Self { base, user: config.user(), token, workspace, http: reqwest::Client::new() })
     }
 
+    /// The address of the server.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// What it proves itself with.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The workspace it works in, if it is not the token's own.
+    pub(crate) fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
     /// Fetches JSON.
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.call(Method::GET, path, None::<&()>).await
@@ -41,6 +60,20 @@ impl Client {
     /// Sends JSON and reads JSON.
     pub(crate) async fn send<B: Serialize>(&self, method: Method, path: &str, body: &B) -> anyhow::Result<Value> {
         self.call(method, path, Some(body)).await
+    }
+
+    /// Sends JSON and reads status and JSON, whatever they are; an error is a server that is away.
+    pub(crate) async fn exchange<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &B,
+    ) -> reqwest::Result<(reqwest::StatusCode, Value)> {
+        let request = self.http.request(method, format!("{}{path}", self.base)).json(body).timeout(PATIENCE);
+        let response = self.proven(request).send().await?;
+        let status = response.status();
+        let bytes = response.bytes().await?;
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
     }
 
     /// Sends bytes of a media type and reads JSON.
@@ -69,15 +102,7 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request.header("x-rondo-user", &self.user),
-        };
-        let request = match &self.workspace {
-            Some(workspace) => request.header("x-mlflow-workspace", workspace),
-            None => request,
-        };
-        let response = request.send().await.map_err(|error| {
+        let response = self.proven(request).send().await.map_err(|error| {
             hinted(
                 format!("no server answers at {} ({})", self.base, error.without_url()),
                 "start one with `rondo up`, or name another with --server URL",
@@ -93,6 +118,17 @@ impl Client {
         match body["error"]["hint"].as_str() {
             Some(hint) => Err(hinted(message, hint)),
             None => Err(anyhow::anyhow!(message)),
+        }
+    }
+
+    fn proven(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request.header("x-rondo-user", &self.user),
+        };
+        match &self.workspace {
+            Some(workspace) => request.header("x-mlflow-workspace", workspace),
+            None => request,
         }
     }
 }

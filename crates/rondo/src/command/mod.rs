@@ -13,6 +13,7 @@ mod record;
 mod reproduce;
 mod run;
 mod show;
+mod sweep;
 mod token;
 mod transfer;
 mod user;
@@ -100,6 +101,7 @@ async fn talk(session: &Session, command: Command) -> anyhow::Result<()> {
         Command::Monitor(what) => monitor::run(session, what).await,
         Command::Pipeline(what) => pipeline::run(session, what).await,
         Command::Run(Run { look: Some(what), .. }) => run::run(session, what).await,
+        Command::Sweep(what) => sweep::run(session, what).await,
         Command::Audit(what) => audit::run(session, what).await,
         Command::Token(what) => token::run(session, what).await,
         Command::User(what) => user::run(session, what).await,
