@@ -34,17 +34,16 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    /// Opens the directory, makes it if it is missing, and throws away uploads that a crash cut short.
+    /// Opens the directory, makes it if it is missing, and throws away uploads that a crash cut short. Those that another process is
+    /// writing at this moment stay.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let shown = dir.display().to_string();
         let failed = |source| Error::io("open the directory", shown.clone(), source);
         fs::create_dir_all(dir).map_err(failed)?;
         let root = dir.canonicalize().map_err(failed)?;
         let incoming = root.join(INCOMING);
-        if incoming.exists() {
-            fs::remove_dir_all(&incoming).map_err(failed)?;
-        }
-        fs::create_dir(&incoming).map_err(failed)?;
+        fs::create_dir_all(&incoming).map_err(failed)?;
+        upload::clear(&incoming).map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(&root)
             .map_err(|source| Error::store("open the directory", shown, source))?;
         Ok(Self { root, store, names: RwLock::new(()) })
@@ -67,12 +66,22 @@ impl Local {
         if !real.starts_with(&self.root) {
             return Err(Error::Outside(shown()));
         }
-        fs::metadata(&real).map(Some).map_err(|error| Error::io("look up", shown(), error))
+        match fs::metadata(&real) {
+            // Deleted just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some).map_err(|error| Error::io("look up", shown(), error)),
+        }
     }
 
     pub(crate) async fn head(self: &Arc<Self>, path: &SafePath) -> Result<Option<Meta>, Error> {
         let (this, path) = (self.clone(), path.clone());
         blocking(move || Ok(this.look(Some(&path))?.filter(fs::Metadata::is_file).map(|found| meta(&found)))).await
+    }
+
+    /// Writes a file if there is none of the name; false if there is one.
+    pub(crate) async fn create(self: &Arc<Self>, path: &SafePath, bytes: Bytes) -> Result<bool, Error> {
+        let (this, path) = (self.clone(), path.clone());
+        blocking(move || upload::create(&this, &path, &bytes)).await
     }
 
     pub(crate) async fn get(

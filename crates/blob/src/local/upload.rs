@@ -1,7 +1,7 @@
 //! Writing a file so that it is there completely and durably, or not at all: a temporary file beside the store's directories,
 //! fsync, rename, fsync of the directory.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -62,7 +62,7 @@ impl Upload {
         let failed = |error| Error::io("write", path.as_str(), error);
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => File::create_new(&self.temporary.0).map_err(failed)?,
+            None => self.temporary.create().map_err(failed)?,
         };
         for chunk in chunks {
             file.write_all(chunk).map_err(failed)?;
@@ -71,6 +71,43 @@ impl Upload {
         self.file = Some(file);
         Ok(self)
     }
+}
+
+/// Writes a small file in the store's own directory if there is none of the name. Of several processes, one does.
+pub(crate) fn create(local: &Local, path: &SafePath, bytes: &[u8]) -> Result<bool, Error> {
+    let failed = |error| Error::io("write", path.as_str(), error);
+    let temporary = Temporary(local.root.join(INCOMING).join(kernel::id::new()));
+    let mut file = temporary.create().map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    let target = local.full(Some(path));
+    match fs::hard_link(&temporary.0, &target) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        // Not every file system has links to files.
+        Err(_) if fs::symlink_metadata(&target).is_ok() => return Ok(false),
+        Err(_) => fs::rename(&temporary.0, &target).map_err(failed)?,
+        Ok(()) => {}
+    }
+    sync_dir(target.parent().unwrap_or(&local.root)).map_err(failed)?;
+    Ok(true)
+}
+
+/// Removes what nobody is writing any more.
+pub(crate) fn clear(incoming: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(incoming)? {
+        let path = entry?.path();
+        let gone = match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) if is_being_written(&path) => Ok(()),
+            Ok(_) => fs::remove_file(&path),
+            Err(error) => Err(error),
+        };
+        gone.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    }
+    Ok(())
+}
+
+fn is_being_written(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Moves the complete file to its place. The directory cannot be pruned between its making and the rename into it.
@@ -130,6 +167,15 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// A file that is removed unless it was renamed.
 struct Temporary(PathBuf);
+
+impl Temporary {
+    /// Makes the file, locked as long as it is open: so that another process on the same directory does not take it for a leftover.
+    fn create(&self) -> io::Result<File> {
+        let file = File::create_new(&self.0)?;
+        let _where_files_can_be_locked = file.try_lock();
+        Ok(file)
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {

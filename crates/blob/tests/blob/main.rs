@@ -189,6 +189,27 @@ async fn an_upload_is_invisible_until_it_is_complete_and_gone_when_its_caller_le
 }
 
 #[tokio::test]
+async fn what_one_process_writes_another_that_opens_the_directory_leaves_alone() {
+    let (dir, blob) = on_disk();
+    let (go_on, waits) = tokio::sync::oneshot::channel::<()>();
+    let first = stream::iter([Ok(Bytes::from(vec![1; 200_000]))]);
+    let rest = stream::once(async move {
+        waits.await.unwrap();
+        Ok(Bytes::from(vec![2; 10]))
+    });
+    let target = path("x/f");
+    let mut upload = std::pin::pin!(blob.put_stream(&target, first.chain(rest), None));
+    while !seen(&dir).iter().any(|name| name.starts_with(".incoming/")) {
+        assert!(futures_util::poll!(upload.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let other = Blob::open(&format!("file://{}", dir.path().display())).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(upload.await.unwrap(), 200_010);
+    assert_eq!(other.get(&target).await.unwrap().len(), 200_010);
+}
+
+#[tokio::test]
 async fn what_a_crash_left_behind_is_thrown_away() {
     let (dir, blob) = on_disk();
     put(&blob, "f", "1").await;

@@ -157,6 +157,20 @@ async fn of_owners_that_come_at_once_one_wins_and_all_know_who() {
 }
 
 #[tokio::test]
+async fn a_store_is_known_by_its_name_whoever_opens_it() {
+    let server = S3::start().await.unwrap();
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let local = |directory: &tempfile::TempDir| Blob::open(directory.path().to_str().unwrap()).unwrap();
+    let handles = [open(&server, "p"), open(&server, "p"), local(&one), local(&one)];
+    let names = handles.iter().zip(["a", "b", "c", "d"]).map(|(blob, name)| blob.identity(name));
+    let names = futures_util::future::join_all(names).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+    assert!(names[0] == names[1] && names[2] == names[3] && names[0] != names[2], "{names:?}");
+    assert_eq!(local(&one).identity("later").await.unwrap(), names[2]);
+    assert_eq!(local(&other).identity("e").await.unwrap(), "e");
+    assert_eq!(open(&server, "q").identity("f").await.unwrap(), "f");
+}
+
+#[tokio::test]
 async fn a_store_that_refuses_us_or_is_away_is_unavailable_and_says_what_to_look_at() {
     let server = S3::start().await.unwrap();
     let wrong = server.settings().into_iter().map(|(name, value)| {
