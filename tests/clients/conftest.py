@@ -33,14 +33,15 @@ def free_port():
 class Server:
     """One `rondo up`; `stop` and `start` keep the data folder and the port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, database=None):
         self.folder = pathlib.Path(folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
-        self.options = []
+        self.options = ["--database", database] if database else []
+        self.environment = {}
         self.postgres = None
-        if os.environ.get("RONDO_CLIENTS_DATABASE") == "postgres":
+        if database is None and os.environ.get("RONDO_CLIENTS_DATABASE") == "postgres":
             self.postgres = Postgres()
             self.options = ["--database", self.postgres.url]
 
@@ -49,7 +50,7 @@ class Server:
         if not binary:
             pytest.exit("RONDO_BIN is not set: run `cargo xtask test --stage clients`", returncode=2)
         # The server reads RONDO_* variables: none of the test run's may reach it.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RONDO_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RONDO_")} | self.environment
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(
                 [binary, "up", "--listen", f"127.0.0.1:{self.port}", "--data-dir", str(self.folder / "data"), *self.options],

@@ -44,13 +44,13 @@ impl House {
         if workspace == &*self.workspace {
             return Some(self.clone());
         }
-        let main = self.main();
+        let main = self.root();
         if workspace == DEFAULT_WORKSPACE {
-            return Some(main);
+            return Some(self.alike(&main));
         }
         let annex = main.annexes.open.load().get(workspace).cloned()?;
         let age_us = self.clock.now_us() - annex.checked_us.load(Ordering::Relaxed);
-        (age_us < FRESH_US).then(|| annex.house.clone())
+        (age_us < FRESH_US).then(|| self.alike(&annex.house))
     }
 
     /// The house of a workspace, opened if it is not yet; an error if there is no such workspace.
@@ -58,7 +58,7 @@ impl House {
         if let Some(known) = self.known(workspace) {
             return Ok(known);
         }
-        let (main, name) = (self.main(), workspace.to_owned());
+        let (main, name) = (self.root(), workspace.to_owned());
         if let Err(error) = main.db.read(move |tx| access::workspace::get(tx, &name)).await {
             if matches!(error, access::Error::NoWorkspace { .. }) {
                 main.annexes.close(workspace);
@@ -68,14 +68,14 @@ impl House {
         let _one_at_a_time = main.annexes.opening.lock().await;
         if let Some(annex) = main.annexes.open.load().get(workspace) {
             annex.checked_us.store(main.clock.now_us(), Ordering::Relaxed);
-            return Ok(annex.house.clone());
+            return Ok(self.alike(&annex.house));
         }
         let house = main.open(workspace).await?;
-        if let Err(error) = crate::rollout::restore_one(&house).await {
+        if let Err(error) = crate::follow::restore(&house).await {
             tracing::error!(workspace.name = workspace, %error, "the deployments of a workspace cannot be restored");
         }
         main.annexes.put(workspace, &house);
-        Ok(house)
+        Ok(self.alike(&house))
     }
 
     /// The houses of all workspaces, this one's first. One that cannot be opened is left out, and told.
@@ -93,22 +93,27 @@ impl House {
 
     /// Those that are open, this one's first.
     pub fn opened(&self) -> Vec<Self> {
-        let open = self.main().annexes.open.load_full();
-        [self.main()].into_iter().chain(open.values().map(|annex| annex.house.clone())).collect()
+        let main = self.root();
+        let open = main.annexes.open.load_full();
+        [self.alike(&main)].into_iter().chain(open.values().map(|annex| self.alike(&annex.house))).collect()
     }
 
     /// Lets go of a workspace that was deleted, and of what is left in its part of the artifact store.
     pub async fn abandon(&self, workspace: &str) -> Result<(), Error> {
-        let main = self.main();
+        let main = self.root();
         main.annexes.close(workspace);
         main.access.forget();
         Ok(main.whole_blob.delete_all(SafePath::parse(&format!("{APART}/{workspace}"))?.as_str()).await?)
     }
 
-    /// The house of the default workspace.
-    #[must_use]
-    pub fn main(&self) -> Self {
+    /// The house of the default workspace, by which the others are known; whatever this one writes under.
+    pub(crate) fn root(&self) -> Self {
         self.main.upgrade().map_or_else(|| self.clone(), Self)
+    }
+
+    /// A house that writes under the same term as this one, if this one does under any.
+    fn alike(&self, house: &Self) -> Self {
+        self.term.as_ref().map_or_else(|| house.clone(), |term| house.under(term))
     }
 
     async fn open(&self, workspace: &str) -> Result<Self, Error> {
@@ -127,6 +132,7 @@ impl House {
             whole_blob: self.whole_blob.clone(),
             annexes: Annexes::default(),
             main: Arc::downgrade(&self.0),
+            term: None,
         })))
     }
 }

@@ -5,13 +5,15 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use db::lease::Term;
+use db::replica::Newcomer;
 use kernel::clock::Clock;
 use kernel::ctx::{Ctx, DEFAULT_WORKSPACE, Principal};
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::annex::Annexes;
 
@@ -62,14 +64,20 @@ pub struct Rooms {
     pub(crate) annexes: Annexes,
     /// The house of the default workspace; of itself it knows nothing.
     pub(crate) main: Weak<Rooms>,
+    /// The term that it may write under, if it was made for one.
+    pub(crate) term: Option<Term>,
 }
 
 /// What all workspaces have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     base_url: OnceLock<String>,
+    replica: OnceLock<Newcomer>,
     nudge: Notify,
     private_targets: AtomicBool,
+    /// The term under which this process turns the loop, 0 if another does.
+    epoch: AtomicI64,
+    switching: Mutex<()>,
 }
 
 impl Deref for House {
@@ -98,7 +106,59 @@ impl House {
             whole_blob: blob,
             annexes: Annexes::default(),
             main: Weak::new(),
+            term: None,
         }))
+    }
+
+    /// The same house, with writes that are refused once the term is over. Those of other workspaces that it leads to are so too.
+    #[must_use]
+    pub fn under(&self, term: &Term) -> Self {
+        let rooms = &*self.0;
+        Self(Arc::new(Rooms {
+            workspace: Arc::clone(&rooms.workspace),
+            db: rooms.db.fenced(term.clone()),
+            blob: rooms.blob.clone(),
+            log: rooms.log.clone(),
+            fleet: rooms.fleet.clone(),
+            clock: rooms.clock.clone(),
+            access: rooms.access.clone(),
+            logs_dir: Arc::clone(&rooms.logs_dir),
+            shared: Arc::clone(&rooms.shared),
+            whole_blob: rooms.whole_blob.clone(),
+            annexes: Annexes::default(),
+            main: Arc::downgrade(&self.root().0),
+            term: Some(term.clone()),
+        }))
+    }
+
+    /// Waits until nobody in this process switches a deployment, and lets nobody until it is dropped.
+    pub(crate) async fn switching(&self) -> MutexGuard<'_, ()> {
+        self.shared.switching.lock().await
+    }
+
+    /// Remembers under which term this process turns the loop, if it does.
+    pub(crate) fn leads(&self, epoch: Option<i64>) {
+        self.shared.epoch.store(epoch.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The number of the term under which this process turns the loop; `None` while another server does.
+    pub fn term(&self) -> Option<i64> {
+        Some(self.shared.epoch.load(Ordering::Relaxed)).filter(|epoch| *epoch > 0)
+    }
+
+    /// Says who this server is among those that share the database; the first call counts.
+    pub fn set_replica(&self, who: Newcomer) {
+        let _already_known = self.shared.replica.set(who);
+    }
+
+    /// Who this server is among those that share the database, if that was said.
+    pub fn newcomer(&self) -> Option<&Newcomer> {
+        self.shared.replica.get()
+    }
+
+    /// The id of this server among those that share the database; empty if that was never said.
+    pub fn replica(&self) -> &str {
+        self.newcomer().map_or("", |who| &who.id)
     }
 
     /// The context of one unit of work in this workspace, now.

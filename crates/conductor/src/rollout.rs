@@ -57,6 +57,8 @@ pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     if live.as_deref() == Some(&version.version) && target.target_version.as_deref() == live.as_deref() {
         return house.db.write(move |tx| job::finish(tx, &ctx, &key)).await;
     }
+    // Until it is written down, what serves and what is written down differ: nobody may take that for something to mend.
+    let _switching = house.switching().await;
     let started_us = house.clock.now_us();
     let switched = switch(house, &target, &version).await;
     let ctx = house.conductor_ctx();
@@ -88,30 +90,11 @@ pub(crate) fn give_up(tx: &mut Tx<'_>, ctx: &Ctx, job: &Job, reason: &str) -> Re
     }
 }
 
-/// Loads what each deployment of each workspace served last; called before the server says that it is ready.
-pub async fn restore(house: &House) -> Result<(), Error> {
-    restore_one(house).await?;
-    // Those of the others are loaded as their workspaces are opened.
-    house.all().await.map(|_| ())
-}
-
-pub(crate) async fn restore_one(house: &House) -> Result<(), Error> {
-    let ctx = house.conductor_ctx();
-    let all = house.db.read(move |tx| Ok::<_, Error>(serving::deployment::list(tx, &ctx)?)).await?;
-    for deployment in all {
-        house.fleet.declare(&deployment.name, deployment.config.clone());
-        let Some(target) = deployment.target_version.clone() else { continue };
-        let (ctx, model) = (house.conductor_ctx(), deployment.model.clone());
-        let version = house.db.read(move |tx| Ok::<_, Error>(registry::version::get(tx, &ctx, &model, &target)?)).await;
-        let restored = match version {
-            Ok(version) => switch(house, &deployment, &version).await.map(|_| ()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = restored {
-            tracing::error!(deployment.name = deployment.name, %error, "a deployment cannot be restored and does not serve");
-        }
-    }
-    Ok(())
+/// Makes a version live that was switched to before: by an earlier life of this process, or by the server that turns the loop.
+pub(crate) async fn bring(house: &House, deployment: &Deployment, version: &str) -> Result<(), Error> {
+    let (ctx, model, version) = (house.conductor_ctx(), deployment.model.clone(), version.to_owned());
+    let version = house.db.read(move |tx| registry::version::get(tx, &ctx, &model, &version)).await?;
+    switch(house, deployment, &version).await.map(drop)
 }
 
 fn wanted(tx: &mut Tx<'_>, ctx: &Ctx, deployment: &str) -> Result<Option<(Deployment, Version)>, Error> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kernel::task::{Shutdown, spawn};
+use tokio::task::JoinHandle;
 
 use crate::{Error, House, admission, announce, evaluation, job, reaction, rollout, schedule, settle, watch, webhook};
 
@@ -13,22 +14,24 @@ const LONGEST_WAIT_US: i64 = 300_000_000;
 /// How often a job is tried.
 const MAX_ATTEMPTS: i64 = 8;
 
-/// Starts everything that acts on its own, until the shutdown.
-pub fn start(house: &House, shutdown: &Shutdown) {
+/// Starts everything that acts on its own, until the shutdown; the tasks.
+pub fn start(house: &House, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
     for reaction in &reaction::TABLE {
         let (house, shutdown) = (house.clone(), shutdown.clone());
-        spawn(reaction.name, async move { react(&house, reaction, shutdown).await });
+        tasks.push(spawn(reaction.name, async move { react(&house, reaction, shutdown).await }));
     }
     for kind in job::Kind::ALL {
         let (house, shutdown) = (house.clone(), shutdown.clone());
-        spawn("conductor-lane", async move { work(&house, kind, shutdown).await });
+        tasks.push(spawn("conductor-lane", async move { work(&house, kind, shutdown).await }));
     }
     let (watched, until) = (house.clone(), shutdown.clone());
-    spawn("conductor-watch", async move { watch::run(&watched, until).await });
+    tasks.push(spawn("conductor-watch", async move { watch::run(&watched, until).await }));
     let (settled, until) = (house.clone(), shutdown.clone());
-    spawn("conductor-settle", async move { settle::run(&settled, until).await });
+    tasks.push(spawn("conductor-settle", async move { settle::run(&settled, until).await }));
     let (scheduled, until) = (house.clone(), shutdown.clone());
-    spawn("conductor-schedule", async move { schedule::run(&scheduled, until).await });
+    tasks.push(spawn("conductor-schedule", async move { schedule::run(&scheduled, until).await }));
+    tasks
 }
 
 async fn react(house: &House, reaction: &'static reaction::Reaction, mut shutdown: Shutdown) {

@@ -107,6 +107,12 @@ pub fn after(tx: &mut Tx<'_>, seq: i64, limit: i64) -> Result<Vec<Event>, Error>
     rows.iter().map(read).collect()
 }
 
+/// The kinds of the events after a number, each once.
+pub fn kinds_after(tx: &mut Tx<'_>, seq: i64) -> Result<Vec<String>, Error> {
+    let rows = tx.query("SELECT DISTINCT kind FROM events WHERE seq > $1", &[seq.into()])?;
+    rows.iter().map(|row| row.text("kind")).collect()
+}
+
 /// Events of this workspace after a number, oldest first.
 pub fn seen_after(tx: &mut Tx<'_>, ctx: &Ctx, seq: i64, limit: i64) -> Result<Vec<Event>, Error> {
     let rows = tx.query(

@@ -41,6 +41,14 @@ pub struct Newcomer {
     pub address: String,
 }
 
+impl Newcomer {
+    /// The only server of its database, which needs no row there.
+    pub fn alone(&self) -> Replica {
+        let Self { id, version, store, address } = self.clone();
+        Replica { id, version, store, address, started_us: 0, until_us: i64::MAX }
+    }
+}
+
 /// Says that a server is alive for some time to come. Refused while servers are alive that it does not fit: then nothing is written.
 ///
 /// Called every few seconds by the same server. One that was away long enough to be forgotten is judged like a new one.

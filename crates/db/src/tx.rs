@@ -43,6 +43,11 @@ impl<'a> Tx<'a> {
         self.guarded(|session| session.execute(&sql.text(), &sql.values()))
     }
 
+    /// Has the database read a statement without running it: an error if it does not understand it. For tests of statements.
+    pub fn prepare(&mut self, sql: &'static str) -> Result<(), Error> {
+        self.guarded(|session| session.understand(sql))
+    }
+
     /// Microseconds since the epoch by the database's clock, on which all who share it agree. Not the start of the transaction: now.
     pub fn now_us(&mut self) -> Result<i64, Error> {
         self.guarded(|session| session.now_us())

@@ -89,6 +89,7 @@ pub struct Executor {
     slots: Arc<Semaphore>,
     step_slots: Arc<Semaphore>,
     freed: Arc<Notify>,
+    lost: Option<Shutdown>,
 }
 
 impl Executor {
@@ -96,7 +97,27 @@ impl Executor {
     pub fn new(db: Db, options: Options, clock: Clock) -> Self {
         let slots = Arc::new(Semaphore::new(options.max_runs.max(1)));
         let step_slots = Arc::new(Semaphore::new(options.max_steps.max(1)));
-        Self { db, options: Arc::new(options), clock, slots, step_slots, freed: Arc::new(Notify::new()) }
+        Self { db, options: Arc::new(options), clock, slots, step_slots, freed: Arc::new(Notify::new()), lost: None }
+    }
+
+    /// An executor that may act only until `lost` says that it has lost its right to: then steps under way are ended at once, and not
+    /// asked to end. Whoever says so tells the shutdown too.
+    #[must_use]
+    pub fn until(mut self, lost: Shutdown) -> Self {
+        self.lost = Some(lost);
+        self
+    }
+
+    fn has_lost(&self) -> bool {
+        self.lost.as_ref().is_some_and(Shutdown::is_stopping)
+    }
+
+    /// Resolves when the executor has lost its right to act.
+    async fn lost(&self) {
+        match self.lost.clone() {
+            Some(mut lost) => lost.wait().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Picks up what a dead server left, then works off runs. When told to stop it ends the steps under way, which will begin
@@ -150,7 +171,11 @@ impl Executor {
         let run_id = run.run_id.clone();
         match drive::drive(self, run, &mut shutdown).await {
             Ok(drive::Left::Ended) => {}
+            Ok(drive::Left::Interrupted) if self.has_lost() => {}
             Ok(drive::Left::Interrupted) => self.recover_stubbornly(&run_id).await,
+            Err(Error::Db(error)) if error.is_fenced() => {
+                tracing::info!(run.id = run_id, "a pipeline run is left to whoever may work on it now");
+            }
             Err(error) => {
                 tracing::warn!(run.id = run_id, %error, "a pipeline run cannot go on now; it will be taken up again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -178,11 +203,18 @@ impl Executor {
     /// Tries a few times: the database may be away for a moment. What stays undone is done at the next start.
     async fn recover_stubbornly(&self, run_id: &str) {
         for _ in 0..60 {
+            if self.has_lost() {
+                return;
+            }
             match self.recover(run_id).await {
                 Ok(()) => return,
+                Err(Error::Db(error)) if error.is_fenced() => return,
                 Err(error) => tracing::warn!(run.id = run_id, %error, "cannot put a pipeline run back; trying again"),
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::select! {
+                () = self.lost() => return,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
         }
     }
 
@@ -191,7 +223,7 @@ impl Executor {
         let id = run_id.to_owned();
         let steps = self.db.read(move |tx| step::of_run(tx, &id)).await?;
         for step in steps.into_iter().filter(|step| step.state == step::StepState::Running) {
-            let kill = move || process::kill_leftovers(step.identity.as_ref(), &step.run_id, &step.step);
+            let kill = move || process::kill_leftovers(step.identity.as_ref(), &step.run_id, &step.step, step.attempt);
             drop(tokio::task::spawn_blocking(kill).await);
         }
         let id = run_id.to_owned();

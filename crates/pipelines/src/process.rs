@@ -4,7 +4,7 @@
 //! ours alone. When we die, however we die, the kernel closes it, the shell wakes up and kills its whole group. The step runs as
 //! a member of that group. As the leader exists before the step does, its identity is stored before anything can be left over.
 //!
-//! A process can leave its group (`setsid`). Those are found by two variables in their environment, where the system shows
+//! A process can leave its group (`setsid`). Those are found by three variables in their environment, where the system shows
 //! environments (`/proc`); elsewhere only the group is ended.
 
 use std::io;
@@ -85,10 +85,10 @@ impl Group {
     }
 }
 
-/// Ends what is left of a group whose server died, and what is left of the step anywhere; returns when nothing is.
+/// Ends what is left of a group whose server died, and what is left of the attempt anywhere; returns when nothing is.
 ///
 /// Blocking: a few milliseconds as a rule.
-pub fn kill_leftovers(identity: Option<&Identity>, run_id: &str, step: &str) {
+pub fn kill_leftovers(identity: Option<&Identity>, run_id: &str, step: &str, attempt: i64) {
     if let Some(identity) = identity
         && let Ok(raw) = i32::try_from(identity.pgid)
         && let Some(pid) = Pid::from_raw(raw)
@@ -97,7 +97,7 @@ pub fn kill_leftovers(identity: Option<&Identity>, run_id: &str, step: &str) {
         let _ = kill_process_group(pid, Signal::KILL);
     }
     for _ in 0..500 {
-        let alive = members(run_id, step);
+        let alive = members(run_id, step, attempt);
         if alive.is_empty() {
             return;
         }
@@ -109,16 +109,21 @@ pub fn kill_leftovers(identity: Option<&Identity>, run_id: &str, step: &str) {
     tracing::warn!(run.id = run_id, step.name = step, "processes of a step do not die; going on without them");
 }
 
-/// The living processes with the environment of that step, wherever they went.
-fn members(run_id: &str, step: &str) -> Vec<Pid> {
-    let (run, name) = (format!("RONDO_PIPELINE_RUN={run_id}"), format!("RONDO_STEP={step}"));
+/// The living processes with the environment of that attempt, wherever they went.
+fn members(run_id: &str, step: &str, attempt: i64) -> Vec<Pid> {
+    let of = [
+        format!("RONDO_PIPELINE_RUN={run_id}"),
+        format!("RONDO_STEP={step}"),
+        // Another server on this machine may be at the next attempt already.
+        format!("RONDO_ATTEMPT={attempt}"),
+    ];
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let own = std::process::id();
     let belongs = |entry: std::fs::DirEntry| {
         let raw: i32 = entry.file_name().to_str()?.parse().ok()?;
         let environment = std::fs::read(entry.path().join("environ")).ok()?;
-        let has = |variable: &str| environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());
-        (u32::try_from(raw).ok()? != own && has(&run) && has(&name)).then(|| Pid::from_raw(raw))?
+        let has = |variable: &String| environment.split(|byte| *byte == 0).any(|one| one == variable.as_bytes());
+        (u32::try_from(raw).ok()? != own && of.iter().all(has)).then(|| Pid::from_raw(raw))?
     };
     entries.flatten().filter_map(belongs).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -18,7 +19,7 @@ struct Setting {
 }
 
 /// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
-const SETTINGS: [Setting; 15] = [
+const SETTINGS: [Setting; 16] = [
     Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
     Setting {
         key: "auth",
@@ -87,6 +88,12 @@ const SETTINGS: [Setting; 15] = [
         variable: "RONDO_PIPELINE_SLOTS",
         default: "2",
         meaning: "pipeline steps that may run at once",
+    },
+    Setting {
+        key: "failover",
+        variable: "RONDO_FAILOVER",
+        default: "10",
+        meaning: "seconds within which another server of the same database takes over from one that died",
     },
     Setting {
         key: "webhook_private",
@@ -274,6 +281,14 @@ impl Config {
 
     pub(crate) fn pipeline_slots(&self) -> anyhow::Result<usize> {
         self.parsed("pipeline_slots", "a number of steps")
+    }
+
+    pub(crate) fn failover(&self) -> anyhow::Result<Duration> {
+        let seconds: u64 = self.parsed("failover", "a number of seconds")?;
+        if !(1..=3_600).contains(&seconds) {
+            return Err(hinted(format!("`failover` is {seconds}"), "failover must be 1 to 3600 seconds"));
+        }
+        Ok(Duration::from_secs(seconds))
     }
 
     pub(crate) fn webhook_private(&self) -> anyhow::Result<bool> {

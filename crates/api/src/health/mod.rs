@@ -32,7 +32,9 @@ async fn readyz(State(house): State<House>) -> (StatusCode, Json<Value>) {
         Ok(()) => (StatusCode::OK, "ready", "ok".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, "not ready", error.to_string()),
     };
-    (code, Json(json!({ "status": status, "database": database, "deployments": deployments })))
+    let replica = json!({ "id": house.replica(), "turns_loop": house.term().is_some() });
+    let body = json!({ "status": status, "database": database, "deployments": deployments, "replica": replica });
+    (code, Json(body))
 }
 
 fn state(state: &Serves) -> &'static str {

@@ -11,6 +11,7 @@ mod monitor;
 mod outcome;
 mod overview;
 mod pipeline;
+mod replica;
 mod run;
 mod sweep;
 mod token;
@@ -46,6 +47,7 @@ fn all() -> Routes {
         .merge(outcome::routes())
         .merge(overview::routes())
         .merge(pipeline::routes())
+        .merge(replica::routes())
         .merge(run::routes())
         .merge(sweep::routes())
         .merge(token::routes())

@@ -15,6 +15,7 @@ async fn alive_and_ready_are_said_with_the_state_of_each_deployment() -> anyhow:
     assert_eq!(status, StatusCode::OK);
     let expect = json!({
         "status": "ready", "database": "ok", "deployments": { "d": "ready", "empty": "empty", "broken": "failed" },
+        "replica": { "id": "", "turns_loop": false },
     });
     assert_eq!(ready, expect);
     Ok(())

@@ -2,10 +2,12 @@
 //! `tests/clients/test_loop.py`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod follow;
 mod gc;
 mod given_up;
 mod growth;
 mod job;
+mod leadership;
 mod reaction;
 
 use db::Db;

@@ -12,6 +12,8 @@ pub(crate) trait Session {
     fn engine(&self) -> Engine;
     /// Microseconds since the epoch by the clock of the database.
     fn now_us(&mut self) -> Result<i64, Error>;
+    /// Reads one statement and does not run it.
+    fn understand(&mut self, sql: &str) -> Result<(), Error>;
     /// Runs one statement; the number of changed rows.
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, Error>;
     /// Runs one statement; its rows.

@@ -188,6 +188,10 @@ impl Session for PgSession {
         Engine::Postgres
     }
 
+    fn understand(&mut self, sql: &str) -> Result<(), Error> {
+        self.with(sql, |connection| connection.prepare(sql).map(drop))
+    }
+
     fn now_us(&mut self) -> Result<i64, Error> {
         let rows = self.query(NOW, &[])?;
         rows.first().ok_or_else(|| Error::corrupt("now_us", "the clock returned nothing"))?.i64("now_us")

@@ -281,6 +281,10 @@ impl Session for SqliteSession<'_> {
         Engine::Sqlite
     }
 
+    fn understand(&mut self, sql: &str) -> Result<(), Error> {
+        self.connection.prepare_cached(sql).map(drop).map_err(|error| failed(sql, error))
+    }
+
     /// The file is this machine's, and so is its clock.
     fn now_us(&mut self) -> Result<i64, Error> {
         Ok(Clock::system().now_us())

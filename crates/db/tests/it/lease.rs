@@ -68,6 +68,19 @@ async fn one_holds_it_until_it_runs_out_is_given_back_or_comes_again() {
 }
 
 #[tokio::test]
+async fn a_seized_lease_is_nobody_elses() {
+    on_both(SCHEMA, |db| async move {
+        let old = db.fenced(acquire(&db, "a", LONG).await.unwrap());
+        let term = db.write(|tx| lease::seize(tx, "loop", "b")).await.unwrap();
+        assert_eq!((term.holder.as_str(), term.epoch), ("b", 2));
+        assert!(old.write(insert("late")).await.unwrap_err().is_fenced());
+        assert_eq!(acquire(&db, "a", LONG).await, None);
+        db.fenced(term).write(insert("in time")).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn many_at_once_are_one_holder() {
     on_both(&[], |db| async move {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h"];

@@ -90,7 +90,7 @@ async fn once(
         transact(executor, run, move |tx, ctx, run| step::claim(tx, ctx, &run.run_id, &name, &key, &identity)).await?;
     let Some(attempt) = claim else { return Ok(None) };
     let log = log::path(&executor.options.logs_dir, &run.run_id, &step.name, attempt);
-    let ended = run_in(executor, run, step, group, &log, wish).await;
+    let ended = run_in(executor, run, (step, attempt), group, &log, wish).await;
     publish(executor, run, step, attempt, &log, ended).await
 }
 
@@ -150,22 +150,28 @@ async fn publish(
 async fn run_in(
     executor: &Executor,
     run: &Run,
-    step: &Step,
+    (step, attempt): (&Step, i64),
     group: Group,
     log: &Path,
     wish: &mut watch::Receiver<Wish>,
 ) -> Ended {
-    let ended = match spawn(executor, run, step, &group, log).await {
+    let ended = match spawn(executor, run, (step, attempt), &group, log).await {
         Ok(child) => wait(executor, step, &group, child, wish).await,
         Err(problem) => Ended::NotStarted(problem),
     };
     group.kill().await;
     let (run_id, name) = (run.run_id.clone(), step.name.clone());
-    blocking(move || process::kill_leftovers(None, &run_id, &name)).await;
+    blocking(move || process::kill_leftovers(None, &run_id, &name, attempt)).await;
     ended
 }
 
-async fn spawn(executor: &Executor, run: &Run, step: &Step, group: &Group, log: &Path) -> Result<Child, String> {
+async fn spawn(
+    executor: &Executor,
+    run: &Run,
+    (step, attempt): (&Step, i64),
+    group: &Group,
+    log: &Path,
+) -> Result<Child, String> {
     let paths: Vec<PathBuf> = step.outs.iter().map(|out| Path::new(&run.dir).join(out)).collect();
     let log = log.to_owned();
     let file = blocking(move || {
@@ -174,7 +180,7 @@ async fn spawn(executor: &Executor, run: &Run, step: &Step, group: &Group, log: 
     })
     .await?;
     let other = file.try_clone().map_err(|error| format!("its log cannot be opened: {error}"))?;
-    let mut command = environment::command(step, run, &executor.options);
+    let mut command = environment::command(step, run, attempt, &executor.options);
     command.stdout(file).stderr(other);
     group.spawn(&mut command).map_err(|error| format!("it cannot be started in {:?}: {error}", run.dir))
 }
@@ -193,7 +199,10 @@ async fn wait(
         wish = stopped(wish) => Ended::Stopped(wish),
     };
     group.terminate();
-    drop(tokio::time::timeout(executor.options.grace, child.wait()).await);
+    tokio::select! {
+        _ = tokio::time::timeout(executor.options.grace, child.wait()) => {}
+        () = executor.lost() => {}
+    }
     ended
 }
 

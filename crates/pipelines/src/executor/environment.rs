@@ -30,7 +30,7 @@ const PASSED_ON: [&str; 13] = [
 ];
 
 /// The command of a step, ready to spawn but for its output.
-pub(super) fn command(step: &Step, run: &Run, options: &Options) -> Command {
+pub(super) fn command(step: &Step, run: &Run, attempt: i64, options: &Options) -> Command {
     let mut command = match &step.run {
         definition::Command::Shell(line) => {
             let mut shell = Command::new("/bin/sh");
@@ -44,11 +44,11 @@ pub(super) fn command(step: &Step, run: &Run, options: &Options) -> Command {
             program
         }
     };
-    command.current_dir(&run.dir).stdin(Stdio::null()).env_clear().envs(environment(step, run, options));
+    command.current_dir(&run.dir).stdin(Stdio::null()).env_clear().envs(environment(step, run, attempt, options));
     command
 }
 
-fn environment(step: &Step, run: &Run, options: &Options) -> BTreeMap<String, OsString> {
+fn environment(step: &Step, run: &Run, attempt: i64, options: &Options) -> BTreeMap<String, OsString> {
     let mut env: BTreeMap<String, OsString> = BTreeMap::new();
     for name in PASSED_ON.iter().copied().chain(step.inherit.iter().map(String::as_str)) {
         if let Some(value) = std::env::var_os(name) {
@@ -79,6 +79,7 @@ fn environment(step: &Step, run: &Run, options: &Options) -> BTreeMap<String, Os
     set("RONDO_PIPELINE", &run.pipeline);
     set("RONDO_PIPELINE_RUN", &run.run_id);
     set("RONDO_STEP", &step.name);
+    set("RONDO_ATTEMPT", &attempt.to_string());
     set("RONDO_TRIGGER", &run.trigger_kind);
     set("RONDO_AT", &kernel::clock::rfc3339(run.at_us));
     set("RONDO_EVENT", &run.event.to_string());

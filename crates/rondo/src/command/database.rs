@@ -27,6 +27,19 @@ pub(super) fn lock(config: &Config) -> anyhow::Result<Option<DataLock>> {
     if folder.exists() { DataLock::take(&folder).map(Some) } else { Ok(None) }
 }
 
+/// Refuses to change a database under servers that are at work on it, with data folders of their own.
+pub(super) async fn refuse_servers(db: &db::Db) -> anyhow::Result<()> {
+    if db.engine() == db::Engine::Sqlite {
+        return Ok(());
+    }
+    let alive = db.read(db::replica::alive).await?;
+    let Some(one) = alive.first() else { return Ok(()) };
+    Err(hinted(
+        format!("the server at {} is at work on this database", one.address),
+        "stop the servers first; one that died counts for as long as `failover` says",
+    ))
+}
+
 async fn migrate(config: &Config, as_json: bool) -> anyhow::Result<()> {
     let _alone = lock(config)?;
     let since_us = Clock::system().now_us();
@@ -56,6 +69,8 @@ async fn move_all(config: &Config, from: &str, to: &str, as_json: bool) -> anyho
     let _alone = lock(config)?;
     let source = db::Db::open(from, &conductor::TABLES).await?;
     let target = db::Db::open(to, &conductor::TABLES).await?;
+    refuse_servers(&source).await?;
+    refuse_servers(&target).await?;
     let copied = db::copy::copy(&source, &target, &conductor::TABLES).await?;
     if as_json {
         let tables = copied.iter().map(|one| json!({ "table": one.table, "rows": one.rows, "digest": one.digest }));

@@ -11,6 +11,7 @@ pub(crate) async fn run(config: &Config, asked: &cli::Gc, as_json: bool) -> anyh
     let _alone = super::database::lock(config)?;
     let clock = Clock::system();
     let db = db::Db::open(&config.database(), &conductor::TABLES).await?;
+    super::database::refuse_servers(&db).await?;
     let own = config.data_dir().join("objects");
     let blob = match config.artifacts() {
         Some(url) => blob::Blob::open(url)?,
