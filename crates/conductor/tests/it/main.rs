@@ -9,6 +9,7 @@ mod growth;
 mod job;
 mod leadership;
 mod reaction;
+mod statements;
 
 use db::Db;
 use kernel::clock::Clock;
