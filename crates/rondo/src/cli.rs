@@ -312,6 +312,9 @@ pub(crate) struct Start {
     /// Go on with a run that was interrupted, with its own command if none is given
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<String>,
+    /// The command runs already, as the process of this number, and has started us; the Python package does
+    #[arg(long, hide = true, value_name = "PID")]
+    pub(crate) caller: Option<u32>,
     /// The command
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,

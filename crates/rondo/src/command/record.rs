@@ -30,10 +30,14 @@ pub(super) async fn run(server: Server, start: Start, json: bool) -> anyhow::Res
         allow: start.keep_env,
         argv: start.command,
         directory: recording::here()?,
-        quiet: json,
+        caller: start.caller,
+        quiet: json || start.caller.is_some(),
         ..Options::default()
     };
     let outcome = recording::record(server, options).await?;
+    if start.caller.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if json {
         let line = json!({
             "run_id": outcome.run_id, "status": outcome.status, "exit_code": outcome.code, "sent": outcome.sent,

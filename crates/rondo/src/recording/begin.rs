@@ -41,7 +41,7 @@ pub(super) async fn begin(server: Server, options: &Options) -> anyhow::Result<B
     let base = server.base().to_owned();
     let sender = Sender::new(server, spool, about);
     let state = match sender.ensure_run().await {
-        Ok(_) => base,
+        Ok(target) => format!("{base}/#/experiments/{}/runs/{}", target.experiment_id, sender.about().run_id),
         Err(error) if error.downcast_ref::<Refused>().is_some() => {
             if !resumed {
                 sender.discard()?;

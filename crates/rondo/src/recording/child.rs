@@ -54,7 +54,8 @@ pub(super) fn variables(options: &Options, about: &About) -> BTreeMap<String, St
     }
     all.insert("RONDO_SEED".to_owned(), about.seed.clone());
     // Python's own randomness: the order of sets of text. `random` is what it does without being asked.
-    if all.get("PYTHONHASHSEED").is_none_or(|value| value.is_empty() || value == "random") {
+    let random = all.get("PYTHONHASHSEED").is_none_or(|value| value.is_empty() || value == "random");
+    if random && options.caller.is_none() {
         let hash_seed = about.seed.parse::<u32>().unwrap_or(0);
         all.insert("PYTHONHASHSEED".to_owned(), hash_seed.to_string());
     }

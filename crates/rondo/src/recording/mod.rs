@@ -6,6 +6,7 @@
 //! `rondo sync`, later.
 
 mod begin;
+mod caller;
 mod child;
 mod console;
 mod end;
@@ -57,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) tags: BTreeMap<String, String>,
     /// Where the output is seen.
     pub(crate) output: Output,
+    /// The process to record, if it runs already: it has started us, and the command is what it is.
+    pub(crate) caller: Option<u32>,
     /// Say nothing but what goes wrong.
     pub(crate) quiet: bool,
 }
@@ -91,31 +94,34 @@ pub(crate) async fn record(server: Server, options: Options) -> anyhow::Result<O
     let begun = begin::begin(server, &options).await?;
     let sender = Arc::new(begun.sender);
     let about = sender.about();
+    let (relay_url, inputs) = relay::start(Arc::clone(&sender)).await?;
+    if options.caller.is_some() {
+        caller::greet(&sender, &about, &relay_url);
+    }
     let captured = capture(&options, &about).await?;
     let manifest = begin::describe(&sender, &options, captured)?;
-    let (relay_url, inputs) = relay::start(Arc::clone(&sender)).await?;
-    let (stop, shutdown) = kernel::task::shutdown();
     let console = sender.spool().dir().join(console::file_name(about.attempt));
-    let child = match child::start(&options, &about, &relay_url, &sender, &console) {
-        Ok(child) => child,
-        Err(error) => {
-            end::say_last(&sender, "FAILED", about.attempt, kernel::clock::Clock::system().now_ms())?;
-            end::settle(sender, PATIENCE, options.quiet).await;
-            return Err(error);
-        }
+    let child = match options.caller {
+        Some(_) => None,
+        None => Some(start(&options, &relay_url, &sender, &console).await?),
     };
+    let pid = child.as_ref().map(child::Child::pid).or(options.caller).unwrap_or_default();
+    let (stop, shutdown) = kernel::task::shutdown();
     let work = [
         kernel::task::spawn("send a run", sender::keep_sending(Arc::clone(&sender), shutdown.clone())),
         kernel::task::spawn(
             "show a console",
             console::keep_showing(Arc::clone(&sender), about.attempt, shutdown.clone()),
         ),
-        kernel::task::spawn("sample a run", sampler::keep_sampling(Arc::clone(&sender), child.pid(), shutdown)),
+        kernel::task::spawn("sample a run", sampler::keep_sampling(Arc::clone(&sender), pid, shutdown)),
     ];
     if !options.quiet {
-        term::note(format!("run {} is recorded ({})", about.run_id, begun.state));
+        term::note(format!("run {} is recorded: {}", about.run_id, begun.state));
     }
-    let ended = child.wait().await?;
+    let ended = match child {
+        Some(child) => child.wait().await?,
+        None => caller::wait().await,
+    };
     stop.stop();
     for task in work {
         drop(task.await);
@@ -124,6 +130,24 @@ pub(crate) async fn record(server: Server, options: Options) -> anyhow::Result<O
     let last_line = console::last_line(&console);
     let sent = end::settle(sender, PATIENCE, options.quiet).await;
     Ok(Outcome { run_id: about.run_id, code: ended.code, status: ended.status, sent, last_line })
+}
+
+/// Starts the command. One that cannot be started is a run that failed.
+async fn start(
+    options: &Options,
+    relay_url: &str,
+    sender: &Arc<Sender>,
+    console: &Path,
+) -> anyhow::Result<child::Child> {
+    let about = sender.about();
+    match child::start(options, &about, relay_url, sender, console) {
+        Ok(child) => Ok(child),
+        Err(error) => {
+            end::say_last(sender, "FAILED", about.attempt, kernel::clock::Clock::system().now_ms())?;
+            end::settle(Arc::clone(sender), PATIENCE, options.quiet).await;
+            Err(error)
+        }
+    }
 }
 
 /// Looks at code, environment, data and machine.
