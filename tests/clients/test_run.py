@@ -281,6 +281,26 @@ while not pathlib.Path("go").exists():
     assert process.returncode == 0
 
 
+def test_the_script_may_choose_its_experiment(url, tmp_path):
+    script = """
+import mlflow
+mlflow.set_experiment("chosen by the script")
+with mlflow.start_run():
+    mlflow.log_metric("loss", 1)
+"""
+    project = Project(tmp_path, url, train__py=script)
+    told, _, _ = project.run()
+    run = run_of(url, told["run_id"])
+    assert mlflow.get_experiment(run.info.experiment_id).name == "chosen by the script"
+    assert run.info.status == "FINISHED" and run.data.metrics["loss"] == 1
+    assert manifest(url, told["run_id"], tmp_path)["run_id"] == told["run_id"], "what was kept before is found"
+    found = mlflow.search_runs([run.info.experiment_id], "metrics.loss = 1", output_format="list")
+    assert [run.info.run_id for run in found] == [told["run_id"]]
+    # Whoever starts it has the last word, and MLflow says so.
+    _, _, err = project.run("--experiment", "chosen by hand", code=1)
+    assert "active experiment ID does not match" in err
+
+
 def test_what_mlflow_refuses_the_script_hears(url, tmp_path):
     project = Project(tmp_path, url, train__py="""
 import mlflow

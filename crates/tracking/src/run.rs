@@ -194,6 +194,20 @@ pub fn update(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, change: Change) -> Resul
     info(tx, ctx, run_id)
 }
 
+/// Puts a run into another experiment. Its artifacts stay where they are.
+pub fn put_into(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, experiment_id: &str) -> Result<RunInfo, Error> {
+    active(tx, ctx, run_id)?;
+    let (experiment, _) = experiment::active(tx, ctx, experiment_id)?;
+    for statement in [
+        "UPDATE runs SET experiment_id = $2 WHERE run_id = $1",
+        "UPDATE metric_series SET experiment_id = $2 WHERE run_id = $1",
+        "UPDATE metric_waiting SET experiment_id = $2 WHERE run_id = $1",
+    ] {
+        tx.execute(statement, &[run_id.into(), experiment.into()])?;
+    }
+    info(tx, ctx, run_id)
+}
+
 /// Puts a run into the bin.
 pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str) -> Result<(), Error> {
     set_stage(tx, ctx, run_id, Stage::Deleted, Some(ctx.now_ms()))

@@ -104,6 +104,7 @@ class Run:
         default = uri if uri.startswith("http") else "http://127.0.0.1:5000"
         self._alone = Alone({
             "run_id": self.run_id, "server": (server or os.environ.get("RONDO_SERVER") or default).rstrip("/"),
+            "workspace": os.environ.get("RONDO_WORKSPACE") or os.environ.get("MLFLOW_WORKSPACE"),
             "experiment": experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default", "name": name or "",
             "user": getpass.getuser(), "start_ms": _now_ms(), "argv": _command(), "directory": os.getcwd(), "data": list(data),
             "seed": self.seed, "attempt": 1,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use access::Permission::View;
+use access::Permission::{Edit, View};
 use axum::Json;
 use axum::extract::{Path, State};
 use conductor::House;
@@ -14,15 +14,16 @@ use tracking::experiment::Experiment;
 use tracking::run::Run;
 use tracking::search::{self, ExperimentSearch, RunSearch};
 
-use super::{Answer, Query, Routes};
+use super::{Answer, Body, Query, Routes};
 use crate::principal::Caller;
-use crate::route::get;
+use crate::route::{get, post};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/experiments", get(View, experiments))
         .route("/runs", get(View, list))
         .route("/runs/{id}", get(View, one))
+        .route("/runs/{id}/experiment", post(Edit, put_into))
 }
 
 /// More experiments than a page can show.
@@ -85,6 +86,25 @@ async fn one(State(house): State<House>, Caller(who): Caller, Path(id): Path<Str
     let ctx = house.ctx(who);
     let run = house.db.read(move |tx| tracking::run::get(tx, &ctx, &id)).await?;
     Ok(Json(show(&run)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Into {
+    experiment_id: String,
+}
+
+/// `POST /runs/{id}/experiment`: the run moves; its artifacts stay where they are.
+async fn put_into(
+    State(house): State<House>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Body(into): Body<Into>,
+) -> Answer {
+    let ctx = house.ctx(who);
+    let put = move |tx: &mut Tx<'_>| tracking::run::put_into(tx, &ctx, &id, &into.experiment_id);
+    let run = house.db.write(put).await?;
+    Ok(Json(json!({ "run_id": run.run_id, "experiment_id": run.experiment_id, "artifact_uri": run.artifact_uri })))
 }
 
 fn show(run: &Run) -> Value {

@@ -31,6 +31,8 @@ pub struct About {
     pub run_id: String,
     /// The address of the server.
     pub server: String,
+    /// The workspace, if it is not that of whoever asks.
+    pub workspace: Option<String>,
     /// The name of the experiment.
     pub experiment: String,
     /// The name of the run; the server gives one if it is empty.

@@ -71,7 +71,7 @@ fn run_own(global: Global, command: Command) -> anyhow::Result<()> {
         Command::Sync => {
             let config = load(&global, &Up::default())?;
             let server = global.server.as_deref();
-            runtime()?.block_on(recording::sync(server, &config.user(), global.json))
+            runtime()?.block_on(recording::sync(server, &config, global.json))
         }
         Command::Demo(demo) => runtime()?.block_on(demo::run(demo)),
         Command::Doctor => {

@@ -16,7 +16,7 @@ pub(super) fn server(global: &Global) -> anyhow::Result<Server> {
     let named = global.server.is_some() || std::env::var_os("RONDO_SERVER").is_some();
     let mlflow = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|uri| uri.starts_with("http"));
     let base = mlflow.filter(|_| !named).unwrap_or_else(|| config.server().to_owned());
-    Server::tracking(&base, &config.user())
+    Server::tracking(&base, &config)
 }
 
 /// Runs the command and passes its exit code on.

@@ -74,6 +74,7 @@ fn new(server: &Server, options: &Options) -> anyhow::Result<(Spool, About)> {
     let about = About {
         run_id: kernel::id::random_hex(),
         server: server.base().to_owned(),
+        workspace: server.workspace().map(str::to_owned),
         experiment: options.experiment.clone().unwrap_or_else(|| "Default".to_owned()),
         name: options.name.clone().unwrap_or_default(),
         user: std::env::var("USER").unwrap_or_else(|_| "anonymous".to_owned()),
@@ -136,6 +137,7 @@ async fn from_server(server: &Server, run_id: &str) -> anyhow::Result<About> {
     let mut about = About {
         run_id: run_id.to_owned(),
         server: server.base().to_owned(),
+        workspace: server.workspace().map(str::to_owned),
         name: text("run_name"),
         user: text("user_id"),
         start_ms: info["start_time"].as_i64().unwrap_or(0),

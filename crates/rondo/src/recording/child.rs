@@ -85,8 +85,12 @@ pub(super) fn start(
     command.args(arguments).current_dir(&about.directory).env_clear().envs(variables(options, about));
     command.env("MLFLOW_TRACKING_URI", relay_url).env("MLFLOW_RUN_ID", &about.run_id);
     command.env_remove("MLFLOW_EXPERIMENT_NAME").env_remove("MLFLOW_EXPERIMENT_ID").env_remove("MLFLOW_REGISTRY_URI");
-    if let Some(target) = &about.target {
+    // Without one, `mlflow` takes the experiment of the run; with one it would hold the command to it.
+    if let Some(target) = about.target.as_ref().filter(|_| options.experiment.is_some()) {
         command.env("MLFLOW_EXPERIMENT_ID", &target.experiment_id);
+    }
+    if let Some(workspace) = &about.workspace {
+        command.env("MLFLOW_WORKSPACE", workspace);
     }
     // We measure it ourselves.
     command.env("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false");

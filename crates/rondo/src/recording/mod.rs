@@ -94,7 +94,8 @@ pub(crate) async fn record(server: Server, options: Options) -> anyhow::Result<O
     let begun = begin::begin(server, &options).await?;
     let sender = Arc::new(begun.sender);
     let about = sender.about();
-    let (relay_url, inputs) = relay::start(Arc::clone(&sender)).await?;
+    let (relay_url, inputs) =
+        relay::start(Arc::clone(&sender), options.experiment.is_none() && options.resume.is_none()).await?;
     if options.caller.is_some() {
         caller::greet(&sender, &about, &relay_url);
     }

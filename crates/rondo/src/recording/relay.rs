@@ -15,7 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use futures_util::StreamExt as _;
 use record::manifest::Data;
-use record::spool::{Entry, FILES};
+use record::spool::{Entry, FILES, Target};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
@@ -47,18 +47,28 @@ struct Relay {
     sender: Arc<Sender>,
     secret: String,
     inputs: Inputs,
+    /// Whether the command may still choose the experiment, and which one it asked for last.
+    choice: Mutex<Choice>,
     /// Where artifacts of the run seem to go as long as the server has not said it.
     provisional: String,
 }
 
-/// Starts to listen. Answers with the address for the command, and with what will have been reported about data.
-pub(super) async fn start(sender: Arc<Sender>) -> anyhow::Result<(String, Inputs)> {
+/// `mlflow.set_experiment` asks for an experiment before `mlflow.start_run` asks for the run.
+#[derive(Debug, Default)]
+struct Choice {
+    open: bool,
+    asked: Option<String>,
+}
+
+/// Starts to listen. `open` leaves the choice of the experiment to the command. Answers with the address for the command, and with what will have been reported about data.
+pub(super) async fn start(sender: Arc<Sender>, open: bool) -> anyhow::Result<(String, Inputs)> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let inputs = Inputs::default();
     let secret = kernel::id::random_hex();
     let url = format!("http://127.0.0.1:{}/{secret}", listener.local_addr()?.port());
     let provisional = format!("mlflow-artifacts:/rondo-run/{}", sender.about().run_id);
-    let relay = Arc::new(Relay { sender, secret, inputs: inputs.clone(), provisional });
+    let choice = Mutex::new(Choice { open, asked: None });
+    let relay = Arc::new(Relay { sender, secret, inputs: inputs.clone(), choice, provisional });
     let router = Router::new().fallback(handle).with_state(relay);
     kernel::task::spawn("relay a run", async move {
         drop(axum::serve(listener, router).await);
@@ -76,6 +86,8 @@ async fn handle(State(relay): State<Arc<Relay>>, request: Request) -> Response {
             relay.keep(name, path, request).await
         }
         (Method::GET, Some("/runs/get")) => relay.run(path, request).await,
+        (Method::GET, Some("/experiments/get-by-name" | "/experiments/get"))
+        | (Method::POST, Some("/experiments/create")) => relay.experiment(path, request).await,
         (Method::PUT, _) => match relay.own_artifact(path) {
             Some(put) => relay.keep_file(put, request).await,
             None => relay.hand_on(path, request).await,
@@ -165,6 +177,9 @@ impl Relay {
         let asked = request.uri().query().unwrap_or_default().split('&').any(|pair| {
             pair.split_once('=').is_some_and(|(name, value)| matches!(name, "run_id" | "run_uuid") && value == run_id)
         });
+        if asked {
+            self.choose().await;
+        }
         let answer = self.hand_on(path, request).await?;
         if !asked || answer.status() != StatusCode::SERVICE_UNAVAILABLE {
             return Ok(answer);
@@ -173,12 +188,45 @@ impl Relay {
         Ok(Json(json!({ "run": { "info": self.info(), "data": data, "inputs": {} } })).into_response())
     }
 
+    /// A call about an experiment, which may be the one that the command wants its run in.
+    async fn experiment(&self, path: &str, request: Request) -> anyhow::Result<Response> {
+        let answer = self.hand_on(path, request).await?;
+        if answer.status() != StatusCode::OK || !locked(&self.choice).open {
+            return Ok(answer);
+        }
+        let (parts, body) = answer.into_parts();
+        let bytes = axum::body::to_bytes(body, BODY).await?;
+        let told: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let id = told["experiment"]["experiment_id"].as_str().or_else(|| told["experiment_id"].as_str());
+        locked(&self.choice).asked = id.map(str::to_owned);
+        Ok(Response::from_parts(parts, Body::from(bytes)))
+    }
+
+    /// Puts the run where the command wants it: MLflow's client refuses a run that is in another experiment than the one that was
+    /// set. A server that is away leaves the run where it is.
+    async fn choose(&self) {
+        let wanted = {
+            let mut choice = locked(&self.choice);
+            let wanted = if choice.open { choice.asked.take() } else { None };
+            choice.open = false;
+            wanted
+        };
+        let about = self.sender.about();
+        let (Some(wanted), Some(target)) = (wanted, about.target) else { return };
+        if wanted == target.experiment_id {
+            return;
+        }
+        let (path, body) = (format!("/api/v1/runs/{}/experiment", about.run_id), json!({ "experiment_id": wanted }));
+        if self.sender.call(Method::POST, &path, &[], Some(&body)).await.is_ok() {
+            drop(self.sender.change(|about| about.target = Some(Target { experiment_id: wanted, ..target })));
+        }
+    }
+
     fn info(&self) -> Value {
         let about = self.sender.about();
-        let target = about.target.unwrap_or_else(|| record::spool::Target {
-            experiment_id: "0".to_owned(),
-            artifact_uri: self.provisional.clone(),
-        });
+        let target = about
+            .target
+            .unwrap_or_else(|| Target { experiment_id: "0".to_owned(), artifact_uri: self.provisional.clone() });
         json!({
             "run_id": about.run_id, "run_uuid": about.run_id, "run_name": about.name, "experiment_id": target.experiment_id,
             "user_id": about.user, "status": "RUNNING", "start_time": about.start_ms, "artifact_uri": target.artifact_uri,

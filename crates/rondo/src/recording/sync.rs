@@ -7,16 +7,17 @@ use record::spool::{self, Spool};
 use serde_json::json;
 
 use super::{Sender, end};
+use crate::config::Config;
 use crate::term;
 use crate::transfer::Server;
 
 /// Sends everything that waits on this disk and that no other process holds. A run whose recorder died is marked as killed.
 /// `server` overrides where the runs belong.
-pub(crate) async fn sync(server: Option<&str>, user: &str, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn sync(server: Option<&str>, config: &Config, json: bool) -> anyhow::Result<()> {
     let root = spool::root();
     let mut told = Vec::new();
     for run_id in spool::runs(&root) {
-        let state = match one(&root, &run_id, server, user).await {
+        let state = match one(&root, &run_id, server, config).await {
             Ok(state) => state.to_owned(),
             Err(error) => format!("waits: {error:#}"),
         };
@@ -38,14 +39,19 @@ pub(crate) async fn sync(server: Option<&str>, user: &str, json: bool) -> anyhow
     Ok(())
 }
 
-async fn one(root: &std::path::Path, run_id: &str, server: Option<&str>, user: &str) -> anyhow::Result<&'static str> {
+async fn one(
+    root: &std::path::Path,
+    run_id: &str,
+    server: Option<&str>,
+    config: &Config,
+) -> anyhow::Result<&'static str> {
     let (spool, about) = match Spool::open(root, run_id) {
         Ok(Some(found)) => found,
         Ok(None) => return Ok("was sent by another process"),
         Err(record::Error::Busy { .. }) => return Ok("is being recorded"),
         Err(error) => return Err(error.into()),
     };
-    let server = Server::tracking(server.unwrap_or(&about.server), user)?;
+    let server = Server::tracking(server.unwrap_or(&about.server), config)?.in_workspace(about.workspace.clone());
     let sender = Arc::new(Sender::new(server, spool, about.clone()));
     if !about.ended {
         let newest = std::fs::read_dir(sender.spool().dir())?

@@ -67,14 +67,15 @@ impl Server {
         Ok(Self { workspace: variable("MLFLOW_WORKSPACE"), ..Self::new(base, user, credentials)? })
     }
 
-    /// A Rondo server that runs log to: MLflow's variables say who asks, as for the programs that log; else `RONDO_TOKEN`.
-    pub(crate) fn tracking(base: &str, user: &str) -> anyhow::Result<Self> {
+    /// A Rondo server that runs log to: MLflow's variables say who asks, as for the programs that log; else the configuration.
+    pub(crate) fn tracking(base: &str, config: &Config) -> anyhow::Result<Self> {
+        let user = &config.user();
         let named = variable("MLFLOW_TRACKING_TOKEN").or_else(|| variable("MLFLOW_TRACKING_USERNAME"));
         let server = if named.is_some() {
             Self::foreign(base, user)?
         } else {
-            let credentials = variable("RONDO_TOKEN").map_or(Credentials::None, Credentials::Bearer);
-            let workspace = variable("RONDO_WORKSPACE").or_else(|| variable("MLFLOW_WORKSPACE"));
+            let credentials = config.token().map_or(Credentials::None, |token| Credentials::Bearer(token.to_owned()));
+            let workspace = config.workspace().map(str::to_owned).or_else(|| variable("MLFLOW_WORKSPACE"));
             Self { workspace, ..Self::new(base, user, credentials)? }
         };
         // A server that does not answer is away, and whoever waits for it goes on without.
@@ -85,6 +86,16 @@ impl Server {
     /// The address.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The workspace that is asked for.
+    pub(crate) fn workspace(&self) -> Option<&str> {
+        self.workspace.as_deref()
+    }
+
+    /// The same server, another workspace.
+    pub(crate) fn in_workspace(self, workspace: Option<String>) -> Self {
+        Self { workspace, ..self }
     }
 
     /// Sends once, whatever comes of it. An error that is no [`Refused`] says that the server is away.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{get, mlflow, refused};
+use super::{get, mlflow, post, refused};
 use crate::server::Server;
 
 #[tokio::test]
@@ -46,4 +46,38 @@ async fn runs_are_shown_with_what_was_logged() {
     refused(get(&server, "/runs?experiment_id=777").await, (404, "not_found", None, "777"));
     refused(get(&server, "/runs?limit=x").await, (400, "invalid", Some("limit"), ""));
     refused(get(&server, &format!("/runs/{}", "0".repeat(32))).await, (404, "not_found", None, ""));
+}
+
+#[tokio::test]
+async fn a_run_moves_to_another_experiment_with_everything_that_is_its() {
+    let server = Server::start().await;
+    let other = mlflow(&server, "/experiments/create", json!({"name": "other"})).await;
+    let other = other["experiment_id"].as_str().unwrap();
+    let made =
+        mlflow(&server, "/runs/create", json!({"experiment_id": "0", "run_name": "first", "start_time": 5})).await;
+    let run_id = made["run"]["info"]["run_id"].as_str().unwrap();
+    let point = json!({"run_id": run_id, "key": "mae", "value": 1.5, "timestamp": 1, "step": 0});
+    mlflow(&server, "/runs/log-metric", point.clone()).await;
+    let path = format!("/runs/{run_id}/experiment");
+    let uri = format!("mlflow-artifacts:/0/{run_id}/artifacts");
+    let expect = json!({"run_id": "[id]", "experiment_id": other, "artifact_uri": uri});
+    assert_eq!(post(&server, &path, json!({"experiment_id": other})).await, (200, expect.clone()));
+    assert_eq!(
+        post(&server, &path, json!({"experiment_id": other})).await,
+        (200, expect),
+        "the same again changes nothing"
+    );
+    mlflow(&server, "/runs/log-metric", point).await;
+    let found = |experiment: &str| {
+        let body = json!({"experiment_ids": [experiment], "filter": "metrics.mae > 1", "order_by": ["metrics.mae"]});
+        let server = &server;
+        async move {
+            let found = mlflow(server, "/runs/search", body).await;
+            found["runs"].as_array().map_or(0, Vec::len)
+        }
+    };
+    assert_eq!((found("0").await, found(other).await), (0, 1));
+    refused(post(&server, &path, json!({"experiment_id": "99"})).await, (404, "not_found", None, "id=99"));
+    let nobody = post(&server, "/runs/ffff/experiment", json!({"experiment_id": "0"})).await;
+    refused(nobody, (404, "not_found", None, "ffff"));
 }
