@@ -12,11 +12,13 @@ use crate::{cache, process, report, tidy, tools};
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 
 /// What the clients do on PostgreSQL as well; the rest of the tests touches the database in no other way.
-const ON_POSTGRES: [&str; 4] = [
+const ON_POSTGRES: [&str; 6] = [
     "tests/clients/test_tracking.py",
     "tests/clients/test_registry.py",
     "tests/clients/test_loop.py",
     "tests/clients/test_growing.py",
+    "tests/clients/test_import.py",
+    "tests/clients/test_import_logs.py",
 ];
 
 type Stage = fn(&Path) -> anyhow::Result<()>;

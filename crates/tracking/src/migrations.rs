@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "tracking/0009-sweeps", sql: SWEEPS },
     Migration { id: "tracking/0010-evaluation-datasets", sql: EVALUATION_DATASETS },
     Migration { id: "tracking/0011-scorers", sql: SCORERS },
+    Migration { id: "tracking/0012-deleted-traces", sql: DELETED_TRACES },
 ];
 
 /// Experiment ids are numbers written as text on the wire. Number 0 is the default experiment that every client expects.
@@ -383,4 +384,13 @@ CREATE TABLE scorer_versions (
     created_ms BIGINT NOT NULL,
     PRIMARY KEY (scorer_id, version)
 );
+";
+
+/// For a day; `trace/tombstone.rs` says why.
+const DELETED_TRACES: &str = "
+CREATE TABLE deleted_traces (
+    trace_id TEXT PRIMARY KEY,
+    deleted_ms BIGINT NOT NULL
+);
+CREATE INDEX deleted_traces_by_time ON deleted_traces (deleted_ms);
 ";

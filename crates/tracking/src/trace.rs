@@ -1,13 +1,16 @@
 //! Traces of calls to models and agents: what is known of each, its tags, and its links to runs and prompts. Their spans are in
 //! [`span`], judgements of them in [`crate::assessment`].
 
+mod end;
 pub mod span;
+mod tombstone;
 
 use std::collections::HashMap;
 
 use db::{Row, Sql, Tx};
 use kernel::ctx::Ctx;
 
+pub use self::end::end;
 use crate::assessment::{self, Assessment, NewAssessment};
 use crate::{Error, Pair, check, experiment, run};
 
@@ -92,7 +95,7 @@ const SYSTEM_TAGS: [&str; 4] =
 /// The metadata that names the run in which a trace was made.
 pub const RUN_KEY: &str = "mlflow.sourceRun";
 /// The metadata that says that the client has said all it knows.
-const FINALIZED_KEY: &str = "mlflow.trace.infoFinalized";
+pub const FINALIZED_KEY: &str = "mlflow.trace.infoFinalized";
 
 /// Most traces linked to a run at once.
 const MAX_LINKS: usize = 100;
@@ -100,6 +103,9 @@ const MAX_LINKS: usize = 100;
 /// Takes what a client knows of a trace, before or after its spans came.
 pub fn start(tx: &mut Tx<'_>, ctx: &Ctx, new: Trace, judged: Vec<NewAssessment>) -> Result<Trace, Error> {
     check_id(&new.trace_id)?;
+    if tombstone::is_there(tx, &new.trace_id)? {
+        return Err(Error::not_found(format!("Trace with ID '{}' was deleted.", new.trace_id)));
+    }
     let (experiment_id, location) = experiment::active(tx, ctx, &new.experiment_id)?;
     claim(tx, ctx, &new.trace_id, experiment_id, new.request_ms)?;
     tx.execute(
@@ -212,8 +218,10 @@ pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, wanted: &Deletion) -> Result<Vec<Strin
     };
     sql.push(" ORDER BY t.request_ms, t.trace_id LIMIT ").bind(wanted.most.unwrap_or(crate::search::EVERYTHING));
     let rows = tx.query_built(&sql)?;
+    tombstone::forget(tx, ctx)?;
     for row in &rows {
         tx.execute("DELETE FROM traces WHERE trace_id = $1", &[row.text("trace_id")?.into()])?;
+        tombstone::put(tx, ctx, row.str("trace_id")?)?;
     }
     Ok(rows.iter().map(|row| Ok(row.opt_text("files")?.unwrap_or_default())).collect::<Result<_, db::Error>>()?)
 }

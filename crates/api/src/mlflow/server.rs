@@ -14,7 +14,10 @@ use crate::route::get;
 const EMULATED: &str = "3.17.2";
 
 pub(crate) fn routes() -> Routes {
-    Routes::new().route("/server-info", get(View, server_info))
+    Routes::new()
+        .route("/server-info", get(View, server_info))
+        .route("/ui-telemetry", get(View, ui_telemetry).post(View, ui_telemetry))
+        .route("/gateway-proxy", get(View, gateway_endpoints))
 }
 
 /// Routes that stand outside of the versioned prefixes.
@@ -28,6 +31,21 @@ async fn version() -> impl IntoResponse {
 
 async fn health() -> &'static str {
     "OK"
+}
+
+/// MLflow's pages are told to send no records of their use, and any that come are thrown away.
+async fn ui_telemetry() -> Answer {
+    answer(json!({
+        "status": "disabled",
+        "disable_ui_telemetry": true,
+        "disable_ui_events": [],
+        "ui_rollout_percentage": 0,
+    }))
+}
+
+/// There is no gateway; this is how MLflow says so.
+async fn gateway_endpoints() -> Answer {
+    answer(json!({ "endpoints": [] }))
 }
 
 /// Clients turn features off that are false here.

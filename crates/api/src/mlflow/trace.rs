@@ -18,6 +18,8 @@ use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, writ
 use crate::principal::Caller;
 use crate::route::{get, patch, post};
 
+mod v2;
+
 /// The size of a page when none is asked for.
 const DEFAULT_PAGE: i64 = 100;
 /// How long a reader waits for spans that are on their way.
@@ -25,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn routes() -> Routes {
     Routes::new()
-        .route("/traces", post(Edit, start))
+        .route("/traces", post(Edit, start).get(View, v2::search))
         .route("/traces/search", post(View, search))
         .route("/traces/get", get(View, get_whole))
         .route("/traces/batchGet", get(View, get_many))
@@ -33,7 +35,8 @@ pub(crate) fn routes() -> Routes {
         .route("/traces/delete-traces", post(Edit, delete))
         .route("/traces/link-to-run", post(Edit, link_to_run))
         .route("/traces/link-prompts", post(Edit, link_prompts))
-        .route("/traces/{trace_id}", get(View, get_info))
+        .route("/traces/{trace_id}", get(View, get_info).patch(Edit, v2::end))
+        .route("/traces/{trace_id}/info", get(View, v2::get_info))
         .route("/traces/{trace_id}/tags", patch(Edit, set_tag).delete(Edit, delete_tag))
         .route("/get-trace-artifact", get(View, artifact))
 }
@@ -124,7 +127,10 @@ fn read_info(info: &Fields<'_>) -> Result<Trace, Error> {
 
 async fn start(State(house): State<House>, Caller(who): Caller, body: Body) -> Answer {
     let fields = body.fields();
-    let trace = fields.object("trace")?.ok_or_else(|| Error::missing("trace"))?;
+    let trace = match fields.object("trace")? {
+        None if fields.value("experiment_id")?.is_some() => return v2::start(&house, who, &fields).await,
+        trace => trace.ok_or_else(|| Error::missing("trace"))?,
+    };
     let info = trace.object("trace_info")?.ok_or_else(|| Error::missing("trace.trace_info"))?;
     let new = read_info(&info)?;
     let judged = info.list("assessments")?.iter().map(assessment::read_new).collect::<Result<Vec<_>, _>>()?;

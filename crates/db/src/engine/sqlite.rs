@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kernel::clock::Clock;
+use regex::Regex;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
 
@@ -89,7 +91,21 @@ fn connect(file: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error>
     connection.pragma_update(None, "case_sensitive_like", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    add_regexp_like(&connection)?;
     Ok(connection)
+}
+
+/// `regexp_like(text, pattern)`, which PostgreSQL has by itself: whether the expression is found in the text. It is compiled once a
+/// statement and takes time in proportion to the text, whatever it is.
+fn add_regexp_like(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("regexp_like", 2, flags, |context| {
+        let compile =
+            |pattern: ValueRef<'_>| Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Regex::new(pattern.as_str()?)?);
+        let pattern: Arc<Regex> = context.get_or_create_aux(1, compile)?;
+        let text = context.get_raw(0).as_str_or_null()?;
+        Ok(text.map(|text| pattern.is_match(text)))
+    })
 }
 
 /// Opens a file of another program for reading alone.

@@ -35,6 +35,9 @@ pub(super) fn allow(op: Op, allowed: &[Op]) -> Result<(), Error> {
 pub(super) const NUMERIC: &[Op] = &[Op::Eq, Op::Ne, Op::Gt, Op::Ge, Op::Lt, Op::Le];
 pub(super) const TEXT: &[Op] = &[Op::Eq, Op::Ne, Op::Like, Op::ILike];
 pub(super) const TEXT_OR_LIST: &[Op] = &[Op::Eq, Op::Ne, Op::Like, Op::ILike, Op::In, Op::NotIn];
+/// What traces are searched by.
+pub(super) const TRACE_TEXT: &[Op] = &[Op::Eq, Op::Ne, Op::Like, Op::ILike, Op::RLike, Op::In, Op::NotIn];
+pub(super) const TRACE_TAG: &[Op] = &[Op::Eq, Op::Ne, Op::Like, Op::ILike, Op::RLike, Op::IsNull, Op::IsNotNull];
 pub(super) const TAG: &[Op] = &[Op::Eq, Op::Ne, Op::Like, Op::ILike, Op::IsNull, Op::IsNotNull];
 
 /// `column op text`, or `column IN (texts)`. A backslash means nothing in a pattern.
@@ -45,6 +48,12 @@ pub(super) fn text(sql: &mut Sql, column: &'static str, op: Op, value: &Literal)
         (Op::Like, Literal::Text(text)) => sql.push(column).push(" LIKE ").bind(text).push(" ESCAPE '\u{1}'"),
         (Op::ILike, Literal::Text(text)) => {
             sql.push("lower(").push(column).push(") LIKE lower(").bind(text).push(") ESCAPE '\u{1}'")
+        }
+        (Op::RLike, Literal::Text(text)) => {
+            if let Err(error) = regex::Regex::new(text) {
+                return Err(Error::search(format!("Invalid regular expression '{text}': {error}")));
+            }
+            sql.push("regexp_like(").push(column).push(", ").bind(text).push(")")
         }
         (Op::Ne, Literal::Text(text)) => sql.push(column).push(" <> ").bind(text),
         (Op::Eq, Literal::Text(text)) => sql.push(column).push(" = ").bind(text),
@@ -111,6 +120,11 @@ pub(super) fn experiment_id(sql: &mut Sql, column: &'static str, clause: &Clause
 /// `EXISTS` over a table of keys and values: `head` ends before the key, `tail` closes the brackets. `IS NULL` asks for absence.
 pub(super) fn keyed(sql: &mut Sql, head: &'static str, value: &'static str, clause: &Clause) -> Result<(), Error> {
     allow(clause.op, TAG)?;
+    exists(sql, head, value, clause)
+}
+
+/// The same with an operator that was allowed.
+pub(super) fn exists(sql: &mut Sql, head: &'static str, value: &'static str, clause: &Clause) -> Result<(), Error> {
     if clause.op == Op::IsNull {
         sql.push("NOT ");
     }

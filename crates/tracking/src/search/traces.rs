@@ -53,13 +53,10 @@ pub fn traces(tx: &mut Tx<'_>, ctx: &Ctx, search: &TraceSearch) -> Result<Page<T
 }
 
 fn condition(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
-    if clause.op == Op::RLike {
-        return Err(Error::search("RLIKE is not supported by this server: use LIKE or ILIKE"));
-    }
     match clause.entity.as_deref() {
         None | Some("attribute" | "attributes" | "trace") => attribute(sql, clause),
-        Some("tag" | "tags") => term::keyed(sql, TAG, "p.value", clause),
-        Some("metadata" | "request_metadata") => term::keyed(sql, METADATA, "p.value", clause),
+        Some("tag" | "tags") => keyed(sql, TAG, "p.value", clause),
+        Some("metadata" | "request_metadata") => keyed(sql, METADATA, "p.value", clause),
         Some("feedback") => assessment(sql, FEEDBACK, clause),
         Some("expectation") => assessment(sql, EXPECTATION, clause),
         Some("issue") if clause.key == "id" && clause.op == Op::Eq => {
@@ -74,6 +71,11 @@ fn condition(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
     }
 }
 
+fn keyed(sql: &mut Sql, head: &'static str, value: &'static str, clause: &Clause) -> Result<(), Error> {
+    term::allow(clause.op, term::TRACE_TAG)?;
+    term::exists(sql, head, value, clause)
+}
+
 const TAG: &str = "SELECT 1 FROM trace_tags p WHERE p.trace_id = t.trace_id AND p.key = ";
 const METADATA: &str = "SELECT 1 FROM trace_metadata p WHERE p.trace_id = t.trace_id AND p.key = ";
 const FEEDBACK: &str =
@@ -85,7 +87,7 @@ const ISSUE: &str = "EXISTS (SELECT 1 FROM assessments a WHERE a.trace_id = t.tr
 /// The column of an attribute, and whether it is a number.
 fn column(key: &str) -> Option<(&'static str, bool)> {
     Some(match key {
-        "request_id" | "trace_id" => ("t.trace_id", false),
+        "request_id" => ("t.trace_id", false),
         "timestamp" | "timestamp_ms" => ("t.request_ms", true),
         "execution_time" | "execution_time_ms" => ("t.duration_ms", true),
         "end_time" | "end_time_ms" => ("(t.request_ms + COALESCE(t.duration_ms, 0))", true),
@@ -99,29 +101,20 @@ fn attribute(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
     if let Some((column, is_number)) = column(&clause.key) {
         return if is_number {
             term::allow(clause.op, term::NUMERIC)?;
+            if let ("timestamp", Literal::Float(value)) = (clause.key.as_str(), &clause.value) {
+                return Err(Error::search(format!("A timestamp is a whole number of milliseconds, not {value}")));
+            }
             term::integer(sql, column, &clause.key, clause)
         } else {
-            term::allow(clause.op, term::TEXT_OR_LIST)?;
+            term::allow(clause.op, term::TRACE_TEXT)?;
             term::text(sql, column, clause.op, &clause.value)
         };
     }
     match clause.key.as_str() {
-        "name" => {
-            term::allow(clause.op, term::TEXT_OR_LIST)?;
-            sql.push("EXISTS (").push(TAG).bind(NAME_TAG).push(" AND ");
-            term::text(sql, "p.value", clause.op, &clause.value)?;
-            sql.push(")");
-        }
-        "run_id" => {
-            term::allow(clause.op, term::TEXT_OR_LIST)?;
-            sql.push("(EXISTS (").push(METADATA).bind(RUN_KEY).push(" AND ");
-            term::text(sql, "p.value", clause.op, &clause.value)?;
-            sql.push(") OR EXISTS (SELECT 1 FROM trace_links k WHERE k.trace_id = t.trace_id AND k.kind = 'run' AND ");
-            term::text(sql, "k.target", clause.op, &clause.value)?;
-            sql.push("))");
-        }
+        "name" => keyed(sql, TAG, "p.value", &Clause { key: NAME_TAG.to_owned(), ..clause.clone() })?,
+        "run_id" => run(sql, clause)?,
         "prompt" => prompt(sql, clause)?,
-        "text" => {
+        "text" if clause.entity.as_deref() == Some("trace") => {
             term::allow(clause.op, &[Op::Like, Op::ILike])?;
             sql.push("EXISTS (SELECT 1 FROM trace_spans s WHERE s.trace_id = t.trace_id AND ");
             term::text(sql, "s.content", clause.op, &clause.value)?;
@@ -130,18 +123,40 @@ fn attribute(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
         other => {
             return Err(Error::search(format!(
                 "Invalid attribute key '{other}' specified. Valid keys are request_id, timestamp, execution_time, end_time, \
-                 status, client_request_id, name, run_id, prompt, text"
+                 status, client_request_id, name, run_id, prompt; trace.text"
             )));
         }
     }
     Ok(())
 }
 
+/// The run that a trace came from, or one that it was linked to later.
+fn run(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
+    term::allow(clause.op, term::TRACE_TAG)?;
+    let of = |op: Op| Clause { key: RUN_KEY.to_owned(), op, ..clause.clone() };
+    if clause.op == Op::IsNull {
+        term::exists(sql, METADATA, "p.value", &of(Op::IsNull))?;
+        sql.push(" AND NOT EXISTS (").push(RUN_LINK).push(")");
+        return Ok(());
+    }
+    sql.push("(");
+    term::exists(sql, METADATA, "p.value", &of(clause.op))?;
+    sql.push(" OR EXISTS (").push(RUN_LINK);
+    if clause.op != Op::IsNotNull {
+        sql.push(" AND ");
+        term::text(sql, "k.target", clause.op, &clause.value)?;
+    }
+    sql.push("))");
+    Ok(())
+}
+
+const RUN_LINK: &str = "SELECT 1 FROM trace_links k WHERE k.trace_id = t.trace_id AND k.kind = 'run'";
+
 /// `prompt = 'name/version'`: linked here, or noted by the client in a tag.
 fn prompt(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
     let wrong = || Error::search("A prompt is searched as prompt = 'name/version'");
     let (Op::Eq, Literal::Text(text)) = (clause.op, &clause.value) else { return Err(wrong()) };
-    let (name, version) = text.split_once('/').ok_or_else(wrong)?;
+    let (name, version) = text.split_once('/').filter(|(_, version)| !version.contains('/')).ok_or_else(wrong)?;
     sql.push(
         "(EXISTS (SELECT 1 FROM trace_links k WHERE k.trace_id = t.trace_id AND k.kind = 'prompt' AND k.target = ",
     );
@@ -151,26 +166,18 @@ fn prompt(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
     Ok(())
 }
 
+/// Texts are equal or like, numbers are in order.
 fn assessment(sql: &mut Sql, head: &'static str, clause: &Clause) -> Result<(), Error> {
-    let number = matches!(clause.value, Literal::Int(_) | Literal::Float(_));
-    if !number && !matches!(clause.op, Op::Gt | Op::Ge | Op::Lt | Op::Le) {
-        return term::keyed(sql, head, "a.value_text", clause);
+    if !matches!(clause.op, Op::Gt | Op::Ge | Op::Lt | Op::Le) {
+        return keyed(sql, head, "a.value_text", clause);
     }
-    let Some(value) = clause.value.as_f64().or_else(|| as_number(&clause.value)) else {
+    let Some(value) = clause.value.as_f64() else {
         return Err(Error::search(format!("Expected a number to compare {} with, got {}", clause.key, clause.value)));
     };
-    term::allow(clause.op, term::NUMERIC)?;
     sql.push("EXISTS (").push(head).bind(&clause.key).push(" AND ");
     term::number(sql, "a.value_number", clause.op, value)?;
     sql.push(")");
     Ok(())
-}
-
-fn as_number(literal: &Literal) -> Option<f64> {
-    match literal {
-        Literal::Text(text) => text.parse().ok().filter(|number: &f64| number.is_finite()),
-        _ => None,
-    }
 }
 
 /// All clauses about spans hold for one and the same span.
@@ -182,9 +189,9 @@ fn spans(sql: &mut Sql, clauses: &[Clause]) -> Result<(), Error> {
     for clause in clauses {
         sql.push(" AND ");
         let (column, allowed) = match clause.key.as_str() {
-            "name" => ("s.name", term::TEXT_OR_LIST),
-            "type" => ("s.kind", term::TEXT_OR_LIST),
-            "status" => ("s.status", term::TEXT_OR_LIST),
+            "name" => ("s.name", term::TRACE_TEXT),
+            "type" => ("s.kind", term::TRACE_TEXT),
+            "status" => ("s.status", term::TRACE_TEXT),
             "content" => ("s.content", &[Op::Like, Op::ILike][..]),
             key => match key.strip_prefix("attributes.") {
                 Some(name) => {
@@ -207,7 +214,7 @@ fn spans(sql: &mut Sql, clauses: &[Clause]) -> Result<(), Error> {
 
 /// An attribute whose value is a text, found in the content, where keys stand in order.
 fn span_attribute(sql: &mut Sql, name: &str, clause: &Clause) -> Result<(), Error> {
-    term::allow(clause.op, &[Op::Eq, Op::Like, Op::ILike])?;
+    term::allow(clause.op, &[Op::Eq, Op::Ne, Op::Like, Op::ILike])?;
     let Literal::Text(value) = &clause.value else {
         return Err(Error::search(format!(
             "Expected a quoted string value (e.g. 'my-value'). Got value {}",
@@ -217,6 +224,11 @@ fn span_attribute(sql: &mut Sql, name: &str, clause: &Clause) -> Result<(), Erro
     let (key, value) = (serde_json::json!(name), serde_json::json!(value));
     let pattern = format!("%{{\"key\":{key},\"value\":{{\"string_value\":{value}}}}}%");
     let op = if clause.op == Op::ILike { Op::ILike } else { Op::Like };
+    if clause.op == Op::Ne {
+        let any = format!("%{{\"key\":{key},\"value\":{{\"string_value\":%");
+        term::text(sql, "s.content", Op::Like, &Literal::Text(any))?;
+        sql.push(" AND NOT ");
+    }
     term::text(sql, "s.content", op, &Literal::Text(pattern))
 }
 
@@ -232,7 +244,7 @@ fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
                 directed(sql, "t.experiment_id", order.ascending);
                 continue;
             }
-            (_, key) if known && column(key).is_some() => {
+            (_, key) if known && ORDERED.contains(&key) => {
                 let column = column(key).map_or("t.request_ms", |(column, _)| column);
                 timed |= column == "t.request_ms";
                 directed(sql, column, order.ascending);
@@ -251,6 +263,9 @@ fn order(sql: &mut Sql, order_by: &[String]) -> Result<(), Error> {
     sql.push(if timed { "t.trace_id" } else { "t.request_ms DESC, t.trace_id" });
     Ok(())
 }
+
+/// The attributes with columns that traces are ordered by.
+const ORDERED: [&str; 6] = ["timestamp", "timestamp_ms", "execution_time", "execution_time_ms", "status", "request_id"];
 
 fn directed(sql: &mut Sql, column: &'static str, ascending: bool) {
     sql.push("CASE WHEN ").push(column).push(" IS NULL THEN 1 ELSE 0 END, ").push(column);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use db::{Sql, Tx};
 use kernel::ctx::Ctx;
 
-use super::{NAME_TAG, RUN_KEY, SPANS_TAG, State, artifacts_tag, check_id, claim, put_tag};
+use super::{NAME_TAG, RUN_KEY, SPANS_TAG, State, artifacts_tag, check_id, claim, put_tag, tombstone};
 use crate::{Error, Pair, check, experiment, run};
 
 /// A span.
@@ -38,7 +38,7 @@ pub struct Span {
 /// The longest preview, characters.
 const MAX_PREVIEW: usize = 1_000;
 
-/// Keeps spans, of any traces. One that came before is replaced.
+/// Keeps spans, of any traces. One that came before is replaced; one of a trace that was deleted is passed over.
 pub fn log(
     tx: &mut Tx<'_>,
     ctx: &Ctx,
@@ -54,6 +54,9 @@ pub fn log(
     }
     for (trace_id, spans) in traces {
         check_id(&trace_id)?;
+        if tombstone::is_there(tx, &trace_id)? {
+            continue;
+        }
         let began_ns = spans.iter().map(|span| span.start_ns).min().unwrap_or_default();
         claim(tx, ctx, &trace_id, experiment, began_ns / 1_000_000)?;
         for span in &spans {

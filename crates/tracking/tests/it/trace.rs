@@ -190,7 +190,7 @@ async fn searches_tags_links_and_deletions() {
         for (filter, text) in [
             ("nope = 'x'", "Invalid attribute key 'nope'"),
             ("metric.x = 1", "Invalid entity type 'metric'"),
-            ("name RLIKE 'x'", "RLIKE is not supported"),
+            ("name RLIKE '('", "Invalid regular expression '('"),
             ("span.nope = 'x'", "Invalid span key"),
             ("prompt = 'x'", "name/version"),
         ] {
@@ -212,6 +212,74 @@ async fn searches_tags_links_and_deletions() {
             Deletion { trace_ids: vec!["tr-b".to_owned()], experiment_id: "0".to_owned(), ..Deletion::default() };
         assert_eq!(write(&db, move |tx, ctx| trace::delete(tx, ctx, &by_id)).await.unwrap().len(), 1);
         assert_eq!(found(&db, "").await, ["tr-c"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_comes_late_does_not_bring_a_deleted_trace_back() {
+    testkit::on_both(MIGRATIONS, |db| async move {
+        for id in ["tr-a", "tr-b"] {
+            write(&db, move |tx, ctx| trace::start(tx, ctx, new(id), Vec::new())).await.unwrap();
+        }
+        let wanted =
+            Deletion { experiment_id: "0".to_owned(), trace_ids: vec!["tr-a".to_owned()], ..Deletion::default() };
+        write(&db, move |tx, ctx| trace::delete(tx, ctx, &wanted)).await.unwrap();
+        let late = vec![a_span("tr-a", "1", None), a_span("tr-b", "1", None), a_span("tr-c", "1", None)];
+        write(&db, move |tx, ctx| span::log(tx, ctx, "0", None, late)).await.unwrap();
+        let again = write(&db, |tx, ctx| trace::start(tx, ctx, new("tr-a"), Vec::new())).await;
+        assert_error(again, "Trace with ID 'tr-a' was deleted.");
+        assert_eq!(found(&db, "").await, ["tr-c", "tr-b"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn traces_are_searched_by_expressions_and_by_what_is_absent() {
+    testkit::on_both(MIGRATIONS, |db| async move {
+        let run_id = a_run(&db).await;
+        for (id, name) in [("tr-a", "checkout v1"), ("tr-b", "Checkout v22"), ("tr-c", "search")] {
+            let mut one = new(id);
+            one.request_ms = 1_000 + i64::from(id.as_bytes()[3]);
+            one.tags.push(Pair::new(trace::NAME_TAG, name));
+            write(&db, move |tx, ctx| trace::start(tx, ctx, one, Vec::new())).await.unwrap();
+        }
+        let (run, ids) = (run_id.clone(), vec!["tr-c".to_owned()]);
+        write(&db, move |tx, ctx| trace::link_to_run(tx, ctx, &run, &ids)).await.unwrap();
+        let mut span = a_span("tr-b", "1", None);
+        span.content = json!({ "attributes": [{ "key": "model", "value": { "string_value": "large" } }] }).to_string();
+        write(&db, move |tx, ctx| span::log(tx, ctx, "0", None, vec![span])).await.unwrap();
+        for (filter, expect) in [
+            ("name RLIKE '^[cC]heckout v[0-9]+$'", vec!["tr-b", "tr-a"]),
+            ("name RLIKE 'v\\d\\d'", vec!["tr-b"]),
+            ("tags.env RLIKE 'd.v'", vec!["tr-c", "tr-b", "tr-a"]),
+            ("tags.none RLIKE '.*'", vec![]),
+            ("run_id IS NULL", vec!["tr-b", "tr-a"]),
+            ("run_id IS NOT NULL", vec!["tr-c"]),
+            ("name IS NOT NULL AND metadata.who RLIKE 'a'", vec!["tr-c", "tr-b", "tr-a"]),
+            ("span.attributes.model != 'small'", vec!["tr-b"]),
+            ("span.attributes.model != 'large'", vec![]),
+        ] {
+            assert_eq!(found(&db, filter).await, expect, "{filter}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_trace_may_end_apart_from_its_beginning() {
+    testkit::on_both(MIGRATIONS, |db| async move {
+        let begun = Trace { state: State::InProgress, duration_ms: None, ..new("tr-old") };
+        write(&db, move |tx, ctx| trace::start(tx, ctx, begun, Vec::new())).await.unwrap();
+        let (metadata, tags) = (pairs(&[("more", "m")]), pairs(&[("env", "prod"), (trace::SPANS_TAG, "no")]));
+        let ended =
+            write(&db, move |tx, ctx| trace::end(tx, ctx, "tr-old", (State::Error, 1_500), &metadata, tags)).await;
+        let ended = ended.unwrap();
+        assert_eq!((ended.state, ended.duration_ms), (State::Error, Some(500)));
+        assert!(ended.metadata.contains(&Pair::new("more", "m")) && ended.metadata.contains(&Pair::new("who", "ada")));
+        assert_eq!(ended.tag("env"), Some("prod"));
+        let missing = write(&db, |tx, ctx| trace::end(tx, ctx, "tr-none", (State::Ok, 1), &[], Vec::new())).await;
+        assert_error(missing, "Trace with ID 'tr-none' not found.");
     })
     .await;
 }

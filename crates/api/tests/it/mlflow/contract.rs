@@ -94,6 +94,9 @@ const TRACES: &str = "
     POST traces/link-to-run
     POST traces/link-prompts
     GET traces/tr-1
+    PATCH traces/tr-1
+    GET traces/tr-1/info
+    GET traces
     PATCH traces/tr-1/tags
     DELETE traces/tr-1/tags
     POST traces/tr-1/assessments

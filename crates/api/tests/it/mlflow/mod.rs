@@ -8,6 +8,7 @@ mod graphql;
 mod logged_model;
 mod metric;
 mod model_version;
+mod pages;
 mod registered_model;
 mod run;
 mod s3;

@@ -126,6 +126,38 @@ def logged_models():
     ]
 
 
+def traces():
+    keys = [
+        "status", "name", "request_id", "trace_id", "client_request_id", "run_id", "timestamp", "timestamp_ms", "execution_time", "execution_time_ms",
+        "end_time", "end_time_ms", "tags.t", "tag.t", "metadata.m", "request_metadata.m", "span.name", "span.type", "span.status", "span.content",
+        "span.attributes.a", "span.attributes.a.b", "feedback.f", "expectation.e", "issue.id", "prompt", "text", "trace.status", "attributes.status",
+        "attribute.name", "trace.text", "assessment.x", "experiment_id", "spans.name", "foo", "span.foo", "tags.`a b`", "feedback.`a b`",
+    ]
+    systematic = [f"{key} {op} {value}" for key in keys for op, value in [
+        ("=", "'x'"), ("!=", "'x'"), ("LIKE", "'%x%'"), ("ILIKE", "'%x%'"), ("RLIKE", "'^x.*'"), (">", "1"), ("<=", "1.5"), ("=", "1"),
+        ("IN", "('a', 'b')"), ("NOT IN", "('a')"), ("IS", "NULL"), ("IS", "NOT NULL"), (">", "'x'"), ("like", "'x'"), ("rlike", "'x'"),
+    ]]
+    return systematic + shaped("status = 'OK'", "tags.b = 'c'") + [
+        "status = ok", "status = 'NOPE'", "timestamp > '5'", "timestamp = 1.5", "timestamp > now", "prompt = 'a/1'", "prompt = 'a/b/1'", "prompt != 'a/1'",
+        "prompt IN ('a/1')", "prompt = 'a/x'", "feedback.f = true", "feedback.f = 'true'", "feedback.f = 'yes'", "feedback.f >= '0.5'",
+        "expectation.e = 5", "expectation.e != 'x'", "feedback.f < 'abc'", "span.attributes.a = 5", "span.attributes.`a b` = 'x'", "tags.mlflow.traceName = 'x'",
+        "tags.`mlflow.traceName` LIKE 'x'", "metadata.`mlflow.trace.session` = 's'", "metadata.mlflow.sourceRun = 'x'", "name RLIKE '('", "name RLIKE 'a{2}'",
+        "request_id IN ('tr-1', 'tr-2')", "request_id IN ()", "request_id IN (1)", "run_id IN ('a')", "text LIKE 'x'", "text = 'x'", "text ILIKE '%x%'",
+        "span.name = 'a' AND span.type = 'LLM' AND span.status = 'OK'", "issue.id = 'iss-1'", "issue.name = 'x'", "model_id = 'x'", "session_id = 'x'",
+        "status IS NULL", "name IS NOT NULL", "span.name IS NULL", "`status` = 'OK'", "`span`.name = 'x'", "Status = 'OK'", "TAGS.x = 'y'", "tags.x = 5",
+        "metadata.x = y", "execution_time > -1", "trace.tags.x = 'y'", "trace.timestamp > 1", "client_request_id LIKE 'a%'",
+    ]
+
+
+def trace_orders():
+    keys = [
+        "timestamp", "timestamp_ms", "execution_time", "execution_time_ms", "status", "name", "request_id", "trace_id", "run_id", "experiment_id", "end_time",
+        "tags.t", "tag.t", "metadata.m", "request_metadata.m", "feedback.f", "expectation.e", "span.name", "attributes.timestamp", "trace.status", "foo", "text",
+        "prompt", "client_request_id", "tags.`a b`", "`timestamp`", "Timestamp", "",
+    ]
+    return [key + direction for key in keys for direction in ["", " ASC", " DESC", " desc", " UP", ","]]
+
+
 def orders():
     directions = ["", " ASC", " DESC", " asc", " desc", " Desc", " UP", " ASC DESC", " NULLS LAST", ",", ", name", ";"]
     keys = [
@@ -167,13 +199,15 @@ def main():
             "registered-models": (registered_models(), lambda f, o: registry.search_registered_models(f, 10, o)),
             "model-versions": (model_versions(), lambda f, o: registry.search_model_versions(f, 10, o)),
             "logged-models": (logged_models(), lambda f, o: tracking.search_logged_models(["0"], f, max_results=10)),
+            "traces": (traces(), lambda f, o: tracking.search_traces(["0"], f, 10, o)),
         }
         golden = {}
         for noun, (filters, search) in searches.items():
             of = lambda texts, run: {text: outcome(lambda: run(text)) for text in dict.fromkeys(texts)}
             golden[noun] = {"filter": of(filters, lambda text: search(text, None))}
             if noun != "logged-models":
-                golden[noun]["order_by"] = of(orders(), lambda text: search(None, [text]))
+                texts = trace_orders() if noun == "traces" else orders()
+                golden[noun]["order_by"] = of(texts, lambda text: search(None, [text]))
         path = Path(__file__).with_suffix(".json")
         path.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")
         for noun, parts in golden.items():

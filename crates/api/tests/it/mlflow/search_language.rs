@@ -59,6 +59,38 @@ const DIFFERENT: &[(&str, &str, bool)] = &[
     // A text needs its quotes here too.
     ("logged-models", "params.x = y", false),
     ("logged-models", "status = 1", false),
+    // Keywords have no case here either.
+    ("traces", "span.attributes.a like 'x'", true),
+    ("traces", "span.attributes.a.b like 'x'", true),
+    ("traces", "span.content like 'x'", true),
+    ("traces", "span.name like 'x'", true),
+    ("traces", "span.name rlike 'x'", true),
+    ("traces", "span.status like 'x'", true),
+    ("traces", "span.status rlike 'x'", true),
+    ("traces", "span.type like 'x'", true),
+    ("traces", "span.type rlike 'x'", true),
+    // A number is compared with a number.
+    ("traces", "end_time != 'x'", false),
+    ("traces", "end_time = 'x'", false),
+    ("traces", "end_time > 'x'", false),
+    ("traces", "end_time_ms != 'x'", false),
+    ("traces", "end_time_ms = 'x'", false),
+    ("traces", "end_time_ms > 'x'", false),
+    ("traces", "execution_time != 'x'", false),
+    ("traces", "execution_time = 'x'", false),
+    ("traces", "execution_time > 'x'", false),
+    ("traces", "execution_time_ms != 'x'", false),
+    ("traces", "execution_time_ms = 'x'", false),
+    ("traces", "execution_time_ms > 'x'", false),
+    ("traces", "timestamp_ms != 'x'", false),
+    ("traces", "timestamp_ms = 'x'", false),
+    ("traces", "timestamp_ms > 'x'", false),
+    // An expression must be one; an issue has an id; a key of an attribute is plain; attributes are looked up in JSON, where no expression fits.
+    ("traces", "name RLIKE '('", false),
+    ("traces", "issue.name = 'x'", false),
+    ("traces", "span.attributes.`a b` = 'x'", false),
+    ("traces", "span.attributes.a RLIKE '^x.*'", false),
+    ("traces", "span.attributes.a.b RLIKE '^x.*'", false),
 ];
 
 #[tokio::test]
@@ -88,6 +120,12 @@ async fn every_text_is_accepted_or_refused_as_mlflow_does() {
 
 async fn search(server: &Server, noun: &str, field: &str, text: &str) -> (u16, serde_json::Value) {
     let request = match noun {
+        "traces" => {
+            let place = serde_json::json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}});
+            let value = if field == "filter" { text.into() } else { serde_json::json!([text]) };
+            let body = serde_json::json!({"locations": [place], field: value});
+            server.request(Method::POST, &format!("{API}/traces/search")).json(&body)
+        }
         "runs" | "logged-models" => {
             let value = if field == "filter" { text.into() } else { serde_json::json!([text]) };
             let body = serde_json::json!({"experiment_ids": ["0"], field: value});
