@@ -11,6 +11,7 @@ use kernel::clock::Clock;
 use kernel::ctx::Principal;
 use tokio::sync::Semaphore;
 
+use crate::session::{self, Of};
 use crate::{Credential, Denied, Error, Identity, Reach, Role, Secret, member, secret, token, user};
 
 /// An identity younger than this is taken as it is.
@@ -54,6 +55,9 @@ enum Proof {
     /// A part of this process: it is never asked again.
     Internal,
     Token {
+        digest: String,
+    },
+    Session {
         digest: String,
     },
     Password {
@@ -110,6 +114,7 @@ impl Access {
         }
         let proof = match credential {
             Credential::Token(token) => Proof::Token { digest: secret::digest(token) },
+            Credential::Session(secret) => Proof::Session { digest: secret::digest(secret) },
             Credential::Password { user, password } => self.check_password(user, password).await?,
         };
         let identity = self.identify(&proof).await?;
@@ -147,6 +152,7 @@ impl Access {
         let mut digest = blake3::Hasher::new_keyed(&self.0.salt);
         match credential {
             Credential::Token(token) => digest.update(token.as_bytes()),
+            Credential::Session(secret) => digest.update(b"\x01").update(secret.as_bytes()),
             Credential::Password { user, password } => digest
                 .update(b"\0")
                 .update(&(user.len() as u64).to_le_bytes())
@@ -215,6 +221,7 @@ impl Access {
         match proof.clone() {
             Proof::Internal => Err(Denied::Unknown { what: "token" }),
             Proof::Token { digest } => self.identify_token(digest).await,
+            Proof::Session { digest } => self.identify_session(digest).await,
             Proof::Password { user, hash } => {
                 let name = user.clone();
                 let read = self.0.db.read(move |tx| Ok((user::login(tx, &name)?, member::of_user(tx, &name)?)));
@@ -225,6 +232,25 @@ impl Access {
                 Ok(Arc::new(Identity::at_home(person, login.workspace, login.role, None, reach)))
             }
         }
+    }
+
+    async fn identify_session(&self, digest: String) -> Result<Arc<Identity>, Denied> {
+        let now_us = self.0.clock.now_us();
+        let found = self.0.db.read(move |tx| session::find(tx, &digest, now_us)).await.map_err(unavailable)?;
+        let (of, expires_us) = found.ok_or(Denied::Unknown { what: "session" })?;
+        let identity = match of {
+            Of::Token(digest) => Identity::clone(&*self.identify_token(digest).await?),
+            Of::User(name) => {
+                let user = name.clone();
+                let read = self.0.db.read(move |tx| Ok((user::login(tx, &user)?, member::of_user(tx, &user)?)));
+                let (login, elsewhere) = read.await.map_err(unavailable)?;
+                let login = login.ok_or(Denied::Unknown { what: "session" })?;
+                let (person, reach) = (Principal::Person(name), Reach::Member(elsewhere));
+                Identity::at_home(person, login.workspace, login.role, None, reach)
+            }
+        };
+        let end = identity.expires_us.map_or(expires_us, |end| end.min(expires_us));
+        Ok(Arc::new(Identity { expires_us: Some(end), ..identity }))
     }
 
     async fn identify_token(&self, digest: String) -> Result<Arc<Identity>, Denied> {

@@ -86,6 +86,18 @@ pub enum Error {
         /// How much.
         rows: i64,
     },
+    /// The provider's claims give no role.
+    #[error("`{name}` has no role here")]
+    NoRole {
+        /// Who.
+        name: String,
+    },
+    /// Somebody who cannot have one.
+    #[error("only people and bearers of tokens can sign in")]
+    NoSession,
+    /// Too many sign-ins are under way.
+    #[error("too many sign-ins are under way")]
+    TooManySignIns,
     /// A user of the workspace itself.
     #[error("`{name}` is a user of this workspace itself")]
     Own {
@@ -109,6 +121,8 @@ impl Classified for Error {
             Self::Exists { .. } | Self::WorkspaceExists { .. } | Self::WorkspaceGone { .. } => Kind::AlreadyExists,
             Self::Missing { .. } | Self::NoWorkspace { .. } => Kind::NotFound,
             Self::WorkspaceInUse { .. } => Kind::Precondition,
+            Self::NoRole { .. } | Self::NoSession => Kind::PermissionDenied,
+            Self::TooManySignIns => Kind::Overloaded,
             Self::Hash { .. } => Kind::Internal,
         }
     }
@@ -130,6 +144,9 @@ impl Classified for Error {
                 Some(format!("choose another name, or end that one with `rondo token revoke {name}`"))
             }
             Self::Own { .. } => Some("change its role with `rondo user change`".to_owned()),
+            Self::NoRole { .. } => {
+                Some("an admin maps a value of the role claim with the setting `oidc_roles`".to_owned())
+            }
             Self::NoWorkspace { .. } => Some("`rondo workspace list` shows those that are there".to_owned()),
             Self::WorkspaceGone { .. } => Some("choose another name".to_owned()),
             Self::Exists { .. } => Some("choose another name".to_owned()),

@@ -79,6 +79,8 @@ impl Identity {
 pub enum Credential {
     /// A token.
     Token(String),
+    /// The secret of a session.
+    Session(String),
     /// A user's name and password.
     Password {
         /// The name.
@@ -102,6 +104,7 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(_) => f.write_str("Token(..)"),
+            Self::Session(_) => f.write_str("Session(..)"),
             Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
         }
     }

@@ -8,10 +8,13 @@
 mod door;
 mod error;
 mod identity;
+pub mod jws;
 pub mod member;
 mod migrations;
+pub mod oidc;
 pub mod permission;
 mod secret;
+pub mod session;
 pub mod token;
 pub mod user;
 pub mod workspace;

@@ -1,5 +1,7 @@
 //! Members: users who are something to another workspace than their own.
 
+use std::collections::BTreeMap;
+
 use db::{Row, Tx};
 use kernel::ctx::Ctx;
 use kernel::event::{NewEvent, kind};
@@ -48,6 +50,19 @@ pub fn put(tx: &mut Tx<'_>, ctx: &Ctx, user_name: &str, role: Role) -> Result<Me
     }
     let members = list(tx, ctx)?.into_iter();
     members.into_iter().find(|member| member.user == user_name).ok_or_else(missing)
+}
+
+/// Makes a user a member of these workspaces, as these roles, and of no others.
+pub(crate) fn settle(tx: &mut Tx<'_>, ctx: &Ctx, user_name: &str, roles: &BTreeMap<String, Role>) -> Result<(), Error> {
+    for (workspace, _) in of_user(tx, user_name)? {
+        if !roles.contains_key(&workspace) {
+            remove(tx, &ctx.within(&workspace), user_name)?;
+        }
+    }
+    for (workspace, role) in roles {
+        put(tx, &ctx.within(workspace), user_name, *role)?;
+    }
+    Ok(())
 }
 
 /// Ends a membership.

@@ -6,7 +6,36 @@ use db::Migration;
 pub const MIGRATIONS: &[Migration] = &[
     Migration { id: "access/0001-users-and-tokens", sql: USERS_AND_TOKENS },
     Migration { id: "access/0002-workspaces", sql: WORKSPACES },
+    Migration { id: "access/0003-sessions", sql: SESSIONS },
 ];
+
+/// Of secrets only the digests are kept. A user that came from a provider is known by the provider's own id of the person.
+const SESSIONS: &str = "
+CREATE TABLE sessions (
+    digest TEXT NOT NULL PRIMARY KEY,
+    user_name TEXT,
+    token_digest TEXT,
+    created_us BIGINT NOT NULL,
+    expires_us BIGINT NOT NULL
+);
+CREATE INDEX sessions_by_user ON sessions (user_name);
+CREATE TABLE sign_ins (
+    state TEXT NOT NULL PRIMARY KEY,
+    browser TEXT NOT NULL,
+    nonce TEXT NOT NULL,
+    verifier TEXT NOT NULL,
+    return_to TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    expires_us BIGINT NOT NULL
+);
+CREATE TABLE oidc_users (
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    user_name TEXT NOT NULL,
+    PRIMARY KEY (issuer, subject)
+);
+CREATE INDEX oidc_users_by_name ON oidc_users (user_name);
+";
 
 /// The name of a workspace that was deleted stays taken: what it left in the trail must not become another one's. A member is a user
 /// of one workspace who is also something to another.

@@ -90,6 +90,15 @@ pub fn change(
     get(tx, ctx, name)
 }
 
+/// Moves a user to a workspace, as this role.
+pub(crate) fn place(tx: &mut Tx<'_>, ctx: &Ctx, name: &str, workspace: &str, role: Role) -> Result<(), Error> {
+    tx.execute(
+        "UPDATE users SET workspace = $1, role = $2 WHERE name = $3",
+        &[workspace.into(), role.as_str().into(), name.into()],
+    )?;
+    emit(tx, &ctx.within(workspace), kind::USER_CHANGED, name, json!({ "role": role, "password": false }))
+}
+
 /// Removes a user; what acts in its name ends with it.
 pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<(), Error> {
     get(tx, ctx, name)?;
@@ -99,7 +108,13 @@ pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<(), Error> {
         &[ctx.now_us.into(), name.into()],
     )?;
     tx.execute("DELETE FROM users WHERE workspace = $1 AND name = $2", &[workspace(), name.into()])?;
-    tx.execute("DELETE FROM members WHERE user_name = $1", &[name.into()])?;
+    for of_user in [
+        "DELETE FROM members WHERE user_name = $1",
+        "DELETE FROM sessions WHERE user_name = $1",
+        "DELETE FROM oidc_users WHERE user_name = $1",
+    ] {
+        tx.execute(of_user, &[name.into()])?;
+    }
     emit(tx, ctx, kind::USER_DELETED, name, json!({}))
 }
 

@@ -78,7 +78,7 @@ impl Guard {
         if !self.edge.authenticates {
             return self.enter(Visitor::Anybody, request);
         }
-        let credential = match credential(request.headers()) {
+        let credential = match credential(request.method(), request.headers()) {
             Ok(credential) => credential,
             Err(why) => return self.admit(Visitor::Stranger(why), None, request),
         };

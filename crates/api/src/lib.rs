@@ -16,6 +16,7 @@ pub mod predict;
 pub mod principal;
 pub mod route;
 mod scoring;
+mod sign_in;
 pub mod v1;
 pub mod v2;
 mod visitor;
@@ -53,6 +54,7 @@ fn protocols() -> Vec<(Router<House>, Vec<route::Declared>)> {
         models_v1::routes().finish(),
         otlp::routes().finish(),
         predict::routes().finish(),
+        sign_in::routes().finish(),
         v1::routes().finish(),
         v2::routes().finish(),
     ]

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use access::{Credential, Denied, Grants, Identity, Permission, Role};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
-use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{AUTHORIZATION, ORIGIN, RETRY_AFTER};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::sign_in::cookie;
 
 /// The guard puts one into every request.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub(crate) enum Unproven {
     Nothing,
     /// What it says cannot be read.
     Unreadable,
+    /// A browser sends a session along with a request that does not come from a page of ours.
+    ForeignPage,
     /// What it says is not so.
     Denied(Denied),
 }
@@ -79,10 +83,10 @@ impl Visitor {
     }
 }
 
-/// What a request proves itself with: a token (`Bearer`), or a name with a password or token (`Basic`).
-pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential, Unproven> {
+/// What a request proves itself with: a token (`Bearer`), a name with a password or token (`Basic`), or the session of a browser.
+pub(crate) fn credential(method: &Method, headers: &HeaderMap) -> Result<Credential, Unproven> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Unproven::Nothing)?;
+    let Some(value) = values.next() else { return session(method, headers) };
     let text = value.to_str().ok().filter(|_| values.next().is_none()).ok_or(Unproven::Unreadable)?;
     let (scheme, rest) = text.split_once(' ').ok_or(Unproven::Unreadable)?;
     let rest = rest.trim();
@@ -96,6 +100,18 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential, Unproven> {
     };
     let is_basic = scheme.eq_ignore_ascii_case("basic");
     is_basic.then(basic).flatten().ok_or(Unproven::Unreadable)
+}
+
+/// The session in the cookie. Browsers send it by themselves, so a change must come from a page of ours, which browsers say; the guard
+/// has seen that the origin is ours if there is one.
+fn session(method: &Method, headers: &HeaderMap) -> Result<Credential, Unproven> {
+    let secret = cookie::value(headers, cookie::SESSION).ok_or(Unproven::Nothing)?;
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let same = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || reads && site == "none");
+    if !same || !reads && !headers.contains_key(ORIGIN) {
+        return Err(Unproven::ForeignPage);
+    }
+    Ok(Credential::Session(secret.to_owned()))
 }
 
 /// Why a visitor may not.
@@ -157,6 +173,9 @@ impl Refusal {
                 "the header `authorization` must be there once, as `Bearer TOKEN` or as HTTP basic authentication"
                     .to_owned()
             }
+            Self::NoProof(Unproven::ForeignPage) => {
+                "a session counts only in requests of a page of this server".to_owned()
+            }
             Self::NoProof(Unproven::Denied(why)) => why.to_string(),
             Self::Outside(Closed::NotAMember { who, workspace }) => {
                 format!("{who} has no role in the workspace `{workspace}`")
@@ -216,7 +235,7 @@ mod tests {
             for value in values {
                 headers.append(AUTHORIZATION, value.parse().unwrap());
             }
-            assert_eq!(credential(&headers), expect, "{values:?}");
+            assert_eq!(credential(&Method::GET, &headers), expect, "{values:?}");
         };
         let token = |text: &str| Ok(Credential::Token(text.to_owned()));
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
@@ -230,5 +249,29 @@ mod tests {
             check(&[unreadable], Err(Unproven::Unreadable));
         }
         check(&["Bearer a", "Bearer b"], Err(Unproven::Unreadable));
+    }
+
+    #[test]
+    fn a_session_counts_in_requests_of_our_own_pages() {
+        let check = |method: Method, more: &[(&'static str, &str)], is_taken: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert("cookie", HeaderValue::from_static("rondo_session=x"));
+            for (name, value) in more {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            let expect = if is_taken { Ok(Credential::Session("x".to_owned())) } else { Err(Unproven::ForeignPage) };
+            assert_eq!(credential(&method, &headers), expect, "{method} {more:?}");
+        };
+        let own = ("origin", "http://localhost:5000");
+        check(Method::GET, &[], true);
+        check(Method::GET, &[("sec-fetch-site", "same-origin")], true);
+        check(Method::GET, &[("sec-fetch-site", "none")], true);
+        check(Method::GET, &[("sec-fetch-site", "cross-site")], false);
+        check(Method::GET, &[("sec-fetch-site", "same-site")], false);
+        check(Method::POST, &[own], true);
+        check(Method::POST, &[own, ("sec-fetch-site", "same-origin")], true);
+        check(Method::DELETE, &[], false);
+        check(Method::POST, &[own, ("sec-fetch-site", "same-site")], false);
+        check(Method::POST, &[("sec-fetch-site", "same-origin")], false);
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::annex::Annexes;
+use crate::oidc::Provider;
 
 /// What a house is made of.
 #[derive(Debug)]
@@ -78,6 +79,16 @@ pub(crate) struct Shared {
     /// The term under which this process turns the loop, 0 if another does.
     epoch: AtomicI64,
     switching: Mutex<()>,
+    sign_in: OnceLock<SignIn>,
+}
+
+/// How people sign in with a browser, beside their passwords and tokens.
+#[derive(Debug, Default)]
+pub struct SignIn {
+    /// The provider that vouches for them.
+    pub provider: Option<Provider>,
+    /// The address under which browsers reach this server, if it is not simply the one that they name.
+    pub public_url: Option<String>,
 }
 
 impl Deref for House {
@@ -180,6 +191,16 @@ impl House {
     /// The address at which this process answers, as given to pipeline steps.
     pub fn base_url(&self) -> &str {
         self.shared.base_url.get().map_or("http://127.0.0.1:5000", String::as_str)
+    }
+
+    /// Says how people sign in; the first call counts.
+    pub fn set_sign_in(&self, sign_in: SignIn) {
+        let _already_known = self.shared.sign_in.set(sign_in);
+    }
+
+    /// How people sign in.
+    pub fn sign_in(&self) -> &SignIn {
+        self.shared.sign_in.get_or_init(SignIn::default)
     }
 
     /// Lets calls to where users say go to private addresses and over plain HTTP.

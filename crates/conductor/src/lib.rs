@@ -16,6 +16,7 @@ pub mod house;
 pub mod installation;
 pub mod job;
 pub mod leadership;
+pub mod oidc;
 pub mod outbound;
 pub mod reaction;
 pub mod rollout;

@@ -99,6 +99,10 @@ pub mod kind {
     pub const WORKSPACE_CHANGED: &str = "workspace.changed";
     /// `{}`
     pub const WORKSPACE_DELETED: &str = "workspace.deleted";
+    /// `{by}`: `password`, `token`, or the provider that vouched.
+    pub const SESSION_STARTED: &str = "session.started";
+    /// `{issuer, subject}`: the user came from a provider.
+    pub const USER_VOUCHED: &str = "user.vouched";
     /// `{from, role}`: what a user is to a workspace other than its own; no role is that it is no more.
     pub const MEMBER_CHANGED: &str = "member.changed";
     /// `{digest, dir, from}`; `digest` and `from` are of the text of the definition.

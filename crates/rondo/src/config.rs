@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use conductor::house::SignIn;
+use conductor::oidc;
 use serde::Serialize;
 
 use crate::term::hinted;
@@ -19,7 +21,7 @@ struct Setting {
 }
 
 /// Everything that can be set. `docs/CONFIGURATION.md` is this table in prose, and a test holds them together.
-const SETTINGS: [Setting; 16] = [
+const SETTINGS: [Setting; 24] = [
     Setting { key: "listen", variable: "RONDO_LISTEN", default: "127.0.0.1:5000", meaning: "address to listen on" },
     Setting {
         key: "auth",
@@ -32,6 +34,54 @@ const SETTINGS: [Setting; 16] = [
         variable: "RONDO_HOSTS",
         default: "",
         meaning: "names under which the server is called beside those of this machine, separated by commas",
+    },
+    Setting {
+        key: "public_url",
+        variable: "RONDO_PUBLIC_URL",
+        default: "",
+        meaning: "the address under which browsers reach the server; empty is the one that they name, by http",
+    },
+    Setting {
+        key: "oidc_issuer",
+        variable: "RONDO_OIDC_ISSUER",
+        default: "",
+        meaning: "the OpenID Connect provider at which people sign in, exactly as it names itself",
+    },
+    Setting {
+        key: "oidc_client_id",
+        variable: "RONDO_OIDC_CLIENT_ID",
+        default: "rondo",
+        meaning: "who this server is to the provider",
+    },
+    Setting {
+        key: "oidc_secret_file",
+        variable: "RONDO_OIDC_SECRET_FILE",
+        default: "",
+        meaning: "the file that holds the client's secret; empty is a public client",
+    },
+    Setting {
+        key: "oidc_scopes",
+        variable: "RONDO_OIDC_SCOPES",
+        default: "openid profile email",
+        meaning: "what is asked of the provider, separated by spaces",
+    },
+    Setting {
+        key: "oidc_user_claim",
+        variable: "RONDO_OIDC_USER_CLAIM",
+        default: "preferred_username",
+        meaning: "the claim that becomes the name of a user",
+    },
+    Setting {
+        key: "oidc_role_claim",
+        variable: "RONDO_OIDC_ROLE_CLAIM",
+        default: "groups",
+        meaning: "the claim that roles are read from",
+    },
+    Setting {
+        key: "oidc_roles",
+        variable: "RONDO_OIDC_ROLES",
+        default: "",
+        meaning: "what its values give: VALUE=ROLE or VALUE=ROLE@WORKSPACE, separated by commas; * is everybody",
     },
     Setting {
         key: "data_dir",
@@ -142,6 +192,7 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
         let table: toml::Table = text.parse().with_context(|| format!("{shown} is not valid TOML"))?;
+        let table = flat(table);
         for key in table.keys() {
             if !SETTINGS.iter().any(|setting| setting.key == key) {
                 return Err(hinted(
@@ -164,6 +215,44 @@ impl Config {
             Entry { key: setting.key, value, origin, meaning: setting.meaning }
         });
         Ok(Self { values: values.collect() })
+    }
+
+    /// The name in the address under which browsers reach the server.
+    pub(crate) fn public_host(&self) -> Option<String> {
+        Some(reqwest::Url::parse(self.get("public_url")).ok()?.host_str()?.to_ascii_lowercase())
+    }
+
+    /// How people sign in with a browser.
+    pub(crate) fn sign_in(&self, clock: &kernel::clock::Clock) -> anyhow::Result<SignIn> {
+        let filled = |key| Some(self.get(key)).filter(|text| !text.is_empty()).map(str::to_owned);
+        let public_url = filled("public_url").map(|url| url.trim_end_matches('/').to_owned());
+        if let Some(url) = public_url.as_deref()
+            && !reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.path() == "/")
+        {
+            return Err(hinted(format!("`public_url` is `{url}`"), "write https://HOST, without a path"));
+        }
+        let Some(issuer) = filled("oidc_issuer") else { return Ok(SignIn { provider: None, public_url }) };
+        let rules = access::oidc::read_rules(self.get("oidc_roles")).map_err(|why| {
+            hinted(format!("`oidc_roles`: {why}"), "write e.g. ml-admins=admin,team-a=editor@team-a,*=viewer")
+        })?;
+        if rules.is_empty() {
+            let hint = "set `oidc_roles`, e.g. ml-admins=admin,*=viewer";
+            return Err(hinted("nobody who signs in at the provider would have a role", hint));
+        }
+        let mut scopes: Vec<String> = self.get("oidc_scopes").split_whitespace().map(str::to_owned).collect();
+        if !scopes.iter().any(|scope| scope == "openid") {
+            scopes.insert(0, "openid".to_owned());
+        }
+        let options = oidc::Options {
+            issuer,
+            client_id: self.get("oidc_client_id").to_owned(),
+            secret_file: filled("oidc_secret_file").map(PathBuf::from),
+            scopes,
+            user_claim: self.get("oidc_user_claim").to_owned(),
+            role_claim: self.get("oidc_role_claim").to_owned(),
+            rules,
+        };
+        Ok(SignIn { provider: Some(oidc::Provider::new(options, clock.clone())?), public_url })
     }
 
     /// Every value with its origin; of a token only that there is one.
@@ -294,6 +383,22 @@ impl Config {
     pub(crate) fn webhook_private(&self) -> anyhow::Result<bool> {
         self.parsed("webhook_private", "true or false")
     }
+}
+
+/// Settings in a section `[oidc]` are those whose names begin with `oidc_`.
+fn flat(table: toml::Table) -> toml::Table {
+    let mut flat = toml::Table::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(section) => {
+                flat.extend(section.into_iter().map(|(inner, value)| (format!("{key}_{inner}"), value)));
+            }
+            value => {
+                flat.insert(key, value);
+            }
+        }
+    }
+    flat
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let house = open(config, &data_dir, address).await?;
     house.set_base_url(format!("http://{address}"));
+    house.set_sign_in(config.sign_in(&house.clock)?);
     let failover = config.failover()?;
     replica::arrive(&house, failover).await?;
     if config.webhook_private()? {
@@ -87,7 +88,8 @@ async fn open(config: &Config, data_dir: &Path, address: SocketAddr) -> anyhow::
 }
 
 fn edge(config: &Config, address: SocketAddr) -> anyhow::Result<api::Edge> {
-    let (authenticates, hosts) = (config.authenticates()?, config.hosts()?);
+    let (authenticates, mut hosts) = (config.authenticates()?, config.hosts()?);
+    hosts.extend(config.public_host());
     Ok(api::Edge { authenticates, hosts, any_address: !address.ip().is_loopback() })
 }
 

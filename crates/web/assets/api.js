@@ -2,20 +2,19 @@
 
 const TIMEOUT_MS = 10_000;
 
-/** The token of this tab, if the server asks who calls. It goes with the tab, and no other page can make a browser send it. */
-const KEY = 'rondo-token';
-export const signIn = (token) => (token ? sessionStorage.setItem(KEY, token) : sessionStorage.removeItem(KEY));
-const proof = () => {
-  const token = sessionStorage.getItem(KEY);
-  return token ? { authorization: `Bearer ${token}` } : {};
-};
+/** The workspace that this tab is in; none is the one that the caller belongs to. */
+const KEY = 'rondo-workspace';
+export const workspace = () => sessionStorage.getItem(KEY);
+export const enter = (name) => (name ? sessionStorage.setItem(KEY, name) : sessionStorage.removeItem(KEY));
+const place = () => (workspace() ? { 'x-mlflow-workspace': workspace() } : {});
 
+/** Who calls is in a cookie that no script sees; the browser sends it from our own pages only. */
 async function call(path, options) {
   const answer = await fetch(`/api/v1${path}`, {
     signal: AbortSignal.timeout(TIMEOUT_MS),
-    credentials: 'omit',
+    credentials: 'same-origin',
     ...options,
-    headers: { ...proof(), ...options?.headers },
+    headers: { ...place(), ...options?.headers },
   });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
@@ -29,6 +28,8 @@ export const get = async (path) => (await call(path)).json();
 export const text = async (path) => (await call(path)).text();
 export const post = async (path, body) =>
   (await call(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).json();
+
+export const remove = async (path) => (await call(path, { method: 'DELETE' })).json();
 
 /** The answer, or `otherwise` where the thing does not exist (yet). */
 export const getOr = (path, otherwise) =>

@@ -1,6 +1,6 @@
 // The shell: which screen an address means, loading it, showing it, and asking again every two seconds while the page is visible.
 
-import { signIn } from './api.js';
+import { showAccount, signInPage } from './account.js';
 import { h, patch } from './dom.js';
 import * as overview from './screens/overview.js';
 import * as models from './screens/models.js';
@@ -62,7 +62,7 @@ async function refresh() {
   } catch (error) {
     if (mine !== turn) return;
     alive(Boolean(error.status) || !at);
-    if (error.status === 401) return ask(error);
+    if (error.status === 401) return ask();
     if (shown.address !== location.hash || error.status) fail(error);
   }
   if (!document.hidden) timer = setTimeout(refresh, POLL_MS);
@@ -92,18 +92,21 @@ function fail(error) {
     h('h3', null, error.status === 404 ? 'Not here' : 'This cannot be shown'), h('p', null, error.message), error.hint && h('p', { class: 'quiet' }, error.hint))));
 }
 
-/** Asks for a token; a browser that asked for a password would keep it for every page. */
-function ask(error) {
+/** Shows the page to sign in, once: what somebody types there stays. */
+async function ask() {
   shown = { address: location.hash, data: null, at: 0 };
-  const field = h('input', { type: 'password', id: 'token', autocomplete: 'off', required: true, placeholder: 'rondo_...' });
-  const enter = (event) => {
-    event.preventDefault();
-    signIn(document.getElementById('token').value.trim());
-    refresh();
-  };
-  patch(screen.firstElementChild, h('div', { 'data-key': 'sign-in' }, h('form', { class: 'card empty', onsubmit: enter },
-    h('h3', null, 'Sign in'), h('p', null, error.message), h('p', null, h('label', { for: 'token' }, 'Token '), field, ' ', h('button', { type: 'submit' }, 'Sign in')),
-    h('p', { class: 'quiet' }, 'An admin makes one with: rondo token create NAME --role viewer'))));
+  if (screen.querySelector('[data-key="sign-in"]')) return;
+  document.title = 'Sign in · Rondo';
+  showAccount(again);
+  patch(screen.firstElementChild, await signInPage(again));
+}
+
+/** Somebody else, or somewhere else: everything is asked for anew. */
+function again() {
+  shown = { address: null, data: null, at: 0 };
+  screen.firstElementChild.replaceWith(h('div', null));
+  showAccount(again);
+  refresh();
 }
 
 function alive(is) {
@@ -126,4 +129,5 @@ addEventListener('keydown', (event) => {
 
 addEventListener('hashchange', refresh);
 document.addEventListener('visibilitychange', () => (document.hidden ? clearTimeout(timer) : refresh()));
+showAccount(again);
 refresh();

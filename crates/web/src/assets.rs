@@ -18,7 +18,7 @@ macro_rules! assets {
 
 /// Everything under `assets/` but the page.
 pub(crate) static ASSETS: &[Asset] = assets![
-    "api.js" "app.css" "app.js" "charts.js" "dom.js" "format.js" "icon.svg" "loop.js" "words.js"
+    "account.js" "api.js" "app.css" "app.js" "charts.js" "dom.js" "format.js" "icon.svg" "loop.js" "words.js"
     "screens/deployment.js" "screens/deployments.js" "screens/model.js" "screens/models.js" "screens/overview.js"
     "screens/pipelines.js" "screens/run.js" "screens/runs.js" "screens/trail.js"
 ];

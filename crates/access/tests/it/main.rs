@@ -4,6 +4,7 @@
 extern crate rondo_access as access;
 
 mod door;
+mod jws;
 mod token;
 mod user;
 

@@ -13,6 +13,7 @@ mod overview;
 mod pipeline;
 mod replica;
 mod run;
+mod session;
 mod sweep;
 mod token;
 mod user;
@@ -20,7 +21,7 @@ mod version;
 mod workspace;
 
 pub(crate) use body::{Body, Query, RawBody};
-pub(crate) use error::Error;
+pub(crate) use error::{Error, V1};
 
 /// Largest body of a request, bytes: rows of a reference are the largest thing that is sent here.
 const MAX_BODY: usize = 256 << 20;
@@ -49,6 +50,7 @@ fn all() -> Routes {
         .merge(pipeline::routes())
         .merge(replica::routes())
         .merge(run::routes())
+        .merge(session::routes())
         .merge(sweep::routes())
         .merge(token::routes())
         .merge(user::routes())

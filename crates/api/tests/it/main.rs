@@ -9,5 +9,6 @@ mod mlflow;
 mod otlp;
 mod route;
 mod server;
+mod sign_in;
 mod v1;
 mod workspace;

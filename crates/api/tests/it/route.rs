@@ -15,6 +15,9 @@ fn those(needs: Permission) -> BTreeSet<String> {
 fn nothing_is_public_but_health_and_versions_and_links_with_a_seal() {
     let expect = ["/health", "/healthz", "/ping", "/readyz", "/v2/health/live", "/v2/health/ready", "/version"];
     let mut expect: BTreeSet<String> = expect.map(|path| format!("GET {path}")).into();
+    let sign_in = ["GET /auth/oidc/start", "GET /auth/oidc/callback"];
+    let session = ["GET /api/v1/session", "POST /api/v1/session", "DELETE /api/v1/session"];
+    expect.extend(sign_in.into_iter().chain(session).map(str::to_owned));
     expect.insert("PUT /api/2.0/mlflow-artifacts/mpu/part/{upload_id}/{number}".to_owned());
     assert_eq!(those(Permission::Public), expect);
 }
