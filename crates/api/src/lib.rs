@@ -57,5 +57,6 @@ fn protocols() -> Vec<(Router<House>, Vec<route::Declared>)> {
         sign_in::routes().finish(),
         v1::routes().finish(),
         v2::routes().finish(),
+        v2::grpc_routes().finish(),
     ]
 }

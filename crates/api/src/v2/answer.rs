@@ -50,11 +50,12 @@ struct Wire<'a> {
     outputs: Vec<WireOutput>,
 }
 
+/// One tensor of an answer.
 #[derive(Serialize)]
-struct WireOutput {
-    name: &'static str,
-    datatype: &'static str,
-    shape: Vec<i64>,
+pub(super) struct WireOutput {
+    pub(super) name: &'static str,
+    pub(super) datatype: &'static str,
+    pub(super) shape: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,7 +72,8 @@ pub(super) fn encode(live: &Live, answer: &Answer, wanted: &[Wanted], id: Option
     Body { bytes, json_length, coding: None }
 }
 
-fn output(live: &Live, answer: &Answer, wanted: &Wanted, raw: &mut Vec<u8>) -> WireOutput {
+/// What is told of an output; if it is wanted in binary, its elements go behind `raw`.
+pub(super) fn output(live: &Live, answer: &Answer, wanted: &Wanted, raw: &mut Vec<u8>) -> WireOutput {
     let given = wanted.given;
     if let Some(most) = wanted.largest {
         return ranked(live, answer, wanted, most, raw);

@@ -99,7 +99,7 @@ pub(crate) fn check_version(live: &Live, version: Option<&str>) -> Result<(), se
     }
 }
 
-fn describe(live: &Live) -> Value {
+pub(super) fn describe(live: &Live) -> Value {
     let tensor =
         |tensor: &Tensor<'_>| json!({ "name": tensor.name, "datatype": tensor.datatype.name(), "shape": tensor.shape });
     json!({

@@ -1,4 +1,5 @@
-//! The Open Inference Protocol, version 2, over REST: `/v2`, as spoken by `tritonclient.http`, KServe's SDK and MLServer's clients.
+//! The Open Inference Protocol, version 2, over REST (`/v2`, as spoken by `tritonclient.http`, KServe's SDK and MLServer's clients) and over
+//! gRPC ([`grpc`]).
 //!
 //! Followed: health, server and model metadata, infer with JSON tensors, the extensions `binary_tensor_data` (which tritonclient uses by
 //! default, with raw requests), `classification`, `model_configuration` and `statistics`, the index of the repository, gzip and deflate
@@ -9,6 +10,7 @@ mod answer;
 mod binary;
 mod config;
 pub(crate) mod error;
+mod grpc;
 mod infer;
 pub(crate) mod metadata;
 mod request;
@@ -21,6 +23,8 @@ use access::Permission::{Predict, Public};
 
 /// Routes of this protocol.
 type Routes = crate::route::Routes<error::V2>;
+
+pub(crate) use grpc::routes as grpc_routes;
 
 /// The routes of this protocol.
 pub(crate) fn routes() -> Routes {

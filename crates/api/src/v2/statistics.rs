@@ -35,7 +35,7 @@ async fn found(house: &House, model: String, version: Option<String>) -> Result<
 
 /// Every version that has served, or the one that is asked for. Requests without an answer have no version; they count for the
 /// one that is live.
-fn stats(status: &Status, version: Option<&str>) -> Vec<Value> {
+pub(super) fn stats(status: &Status, version: Option<&str>) -> Vec<Value> {
     let live = status.live.as_ref().map(|live| live.version().to_owned());
     let failed: u64 = status.errors.iter().map(|(_, count)| count).sum();
     let wanted = status.versions.iter().filter(|counts| version.is_none_or(|version| *counts.version == *version));

@@ -18,6 +18,9 @@ fn nothing_is_public_but_health_and_versions_and_links_with_a_seal() {
     let sign_in = ["GET /auth/oidc/start", "GET /auth/oidc/callback"];
     let session = ["GET /api/v1/session", "POST /api/v1/session", "DELETE /api/v1/session"];
     expect.extend(sign_in.into_iter().chain(session).map(str::to_owned));
+    expect.insert("POST /grpc.health.v1.Health/Check".to_owned());
+    expect.insert("POST /inference.GRPCInferenceService/ServerLive".to_owned());
+    expect.insert("POST /inference.GRPCInferenceService/ServerReady".to_owned());
     expect.insert("PUT /api/2.0/mlflow-artifacts/mpu/part/{upload_id}/{number}".to_owned());
     assert_eq!(those(Permission::Public), expect);
 }

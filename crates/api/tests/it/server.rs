@@ -20,6 +20,15 @@ pub(crate) struct Server {
     directory: TempDir,
 }
 
+/// What an answer says: its body, or the header in which gRPC says why it refuses.
+pub(crate) async fn told(response: reqwest::Response) -> String {
+    let header = response.headers().get("grpc-message").and_then(|value| value.to_str().ok());
+    match header.map(|text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()) {
+        Some(text) => text,
+        None => response.text().await.unwrap(),
+    }
+}
+
 /// What a test wants of its server.
 #[derive(Default)]
 struct Wanted {

@@ -9,7 +9,7 @@ use kernel::ctx::{Ctx, Principal};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::server::{Server, told};
 
 /// What is written into everything of workspace `team-a`, and known to nobody else.
 const MARK: &str = "only-for-team-a";
@@ -145,6 +145,14 @@ async fn everything(side: &Side<'_>) -> BTreeMap<&'static str, String> {
     side.must(Method::PUT, "/api/v1/pipelines/late", json!({"definition": definition, "dir": dir})).await;
     let started = side.must(Method::POST, "/api/v1/pipelines/late/runs", json!({"reason": MARK})).await;
     ids.insert("pipeline_run", text(&started["run_id"]));
+    let space = json!({"p": {"type": "fixed", "value": MARK}});
+    let sweep = json!({"name": "late", "metric": "m", "method": "grid", "experiment": "mine", "space": space});
+    side.must(Method::POST, "/api/v1/sweeps", sweep).await;
+    side.must(Method::POST, "/api/v1/sweeps/late/claim", json!({"worker": "w", "lease": "l"})).await;
+    let tags = json!({"k": MARK}).to_string();
+    let dataset = json!({"name": "questions", "experiment_ids": [experiment], "tags": tags});
+    let made = side.must(Method::POST, "/api/3.0/mlflow/datasets/create", dataset).await;
+    ids.insert("evaluation_dataset", text(&made["dataset"]["dataset_id"]));
     side.must(Method::POST, "/api/v1/users", json!({"name": "ann", "role": "editor"})).await;
     let made = side.must(Method::POST, "/api/v1/tokens", json!({"name": MARK, "role": "viewer"})).await;
     ids.insert("token", text(&made["token"]["id"]));
@@ -167,6 +175,9 @@ fn filled(route: &Declared, ids: &BTreeMap<&'static str, String>) -> String {
         "*tag_key" | "key" => "k".to_owned(),
         "name" if route.path.contains("/users/") => "ann".to_owned(),
         "name" if route.path.contains("/workspaces/") => "team-a".to_owned(),
+        "number" if route.path.contains("/sweeps/") => "0".to_owned(),
+        "dataset_id" => ids["evaluation_dataset"].clone(),
+        "*key" => "k".to_owned(),
         "id" if route.path.contains("/runs/") => ids["run"].clone(),
         "id" if route.path.contains("/pipeline-runs/") => ids["pipeline_run"].clone(),
         "id" if route.path.contains("/predictions/") => "p0".to_owned(),
@@ -195,7 +206,7 @@ fn sink(ids: &BTreeMap<&'static str, String>) -> Value {
         "tags": [{"key": "k", "value": "v"}], "params": [{"key": "q", "value": "v"}], "timestamp": 1, "step": 0,
         "models": [{"model_id": ids["logged_model"], "step": 0}], "new_name": "taken", "role": "admin",
         "metrics": [{"key": "m", "value": 2.5, "timestamp": 9, "step": 9, "model_id": ids["logged_model"]}],
-        "outcomes": [{"prediction_id": "p0", "value": false}], "event_time": "2020-01-01T00:00:00Z",
+        "outcomes": [{"prediction_id": "p0", "value": false}], "lease": "l", "event_time": "2020-01-01T00:00:00Z",
         "rows": [{"carrier": "UA", "hour": 11, "distance": 1.0, "prev_delay": null}],
         "query": "query Q($data: MlflowGetRunInput!) { mlflowGetRun(input: $data) { run { info { runName } data { params { value } } } } }",
         "operationName": "Q", "variables": {"data": {"runId": ids["run"]}},
@@ -229,8 +240,15 @@ async fn ask(side: &Side<'_>, route: &Declared, ids: &BTreeMap<&'static str, Str
         let asked = [String::new(), format!("?{}", query(&sink)), format!("?experiment_id={}", ids["experiment"])];
         asked.iter().map(|query| side.request(Method::GET, &format!("{path}{query}"))).collect()
     } else {
-        let bodies =
-            [sink.clone(), json!({}), known(&["outcomes"]), known(&["event_time"]), known(&["role"]), known(&["rows"])];
+        let bodies = [
+            sink.clone(),
+            json!({}),
+            known(&["outcomes"]),
+            known(&["event_time"]),
+            known(&["role"]),
+            known(&["rows"]),
+            known(&["lease"]),
+        ];
         bodies.iter().map(|body| side.request(route.method.clone(), &path).json(body)).collect()
     };
     for request in requests {
@@ -280,7 +298,14 @@ async fn no_route_shows_or_changes_what_is_in_another_workspace() {
                 // A user is told that the name is taken, not by what.
                 assert!(!text.contains(MARK), "{workspace}: {} {} answers {status} {text}", route.method, route.path);
                 // These answer the same whatever is there.
-                let fixed = ["/workspaces/", "/deployments/{name}/version", "/models/{name}/policy"];
+                // An unknown dataset has no records and no experiments, as in MLflow.
+                let fixed = [
+                    "/workspaces/",
+                    "/deployments/{name}/version",
+                    "/models/{name}/policy",
+                    "/{dataset_id}/records",
+                    "/{dataset_id}/experiment-ids",
+                ];
                 let fixed = fixed.iter().any(|part| route.path.contains(part));
                 let names_one = route.path.contains('{') && !fixed;
                 let refused = matches!(status, 400 | 403 | 404 | 405 | 409 | 415 | 422 | 501);
@@ -336,7 +361,7 @@ async fn a_token_opens_no_route_of_another_workspace() {
             let request = server.request(route.method.clone(), &path).bearer_auth(&tokens[own]).json(&json!({}));
             let response = request.header("x-mlflow-workspace", other).send().await.unwrap();
             assert_eq!(response.status(), StatusCode::FORBIDDEN, "{own} in {other}: {route:?}");
-            let text = response.text().await.unwrap();
+            let text = told(response).await;
             assert!(text.contains(&format!("service:ci has no role in the workspace `{other}`")), "{text}");
             walked += 1;
         }
