@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from conftest import Server
+from recording import PYTHON, Project
 
 PASSWORD = "correct horse battery"
 
@@ -54,6 +55,20 @@ def test_a_token_and_a_password_open(asking, proof):
     proof(username="ada", password=PASSWORD)
     os.environ.pop("MLFLOW_TRACKING_TOKEN")
     assert a_run(asking).data.metrics == {"m": 1.0}
+
+
+def test_a_recorded_run_proves_who_it_is(asking, proof, tmp_path):
+    script = "import mlflow\nwith mlflow.start_run():\n    mlflow.log_metric('m', 1.0)\n    mlflow.log_text('hello', 'a.txt')\n"
+    project = Project(tmp_path, asking.url, train__py=script)
+    secret = token(asking, "recorder", role="editor")
+    proof(token=secret)
+    for variable in ("MLFLOW_TRACKING_TOKEN", "RONDO_TOKEN"):
+        told, _, _ = project.run(**{variable: secret})
+        run = MlflowClient(asking.url).get_run(told["run_id"])
+        assert (run.info.status, run.data.metrics["m"]) == ("FINISHED", 1.0)
+    _, err = project.rondo("run", "--", PYTHON, "train.py", code=1, MLFLOW_TRACKING_TOKEN="rondo_guess")
+    assert "does not take the run" in err and "the token is not known here" in err
+    assert project.runs_in_spool() == [], "what was refused leaves nothing behind"
 
 
 def test_a_refusal_says_what_is_missing(asking, proof):

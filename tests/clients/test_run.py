@@ -313,3 +313,39 @@ with mlflow.start_run():
 """)
     told, out, _ = project.run()
     assert out == "INVALID_PARAMETER_VALUE\n" and run_of(url, told["run_id"]).data.params == {"a": "1"}
+
+
+def test_on_a_terminal_the_keyboard_reaches_the_script(url, tmp_path):
+    project = Project(tmp_path, url, train__py="""
+import pathlib, sys, time
+print("tty", sys.stdin.isatty())
+pathlib.Path("ready").touch()
+try:
+    while True:
+        time.sleep(0.01)
+except KeyboardInterrupt:
+    print("interrupted")
+    sys.exit(5)
+""")
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.chdir(project.folder)
+        binary = os.environ["RONDO_BIN"]
+        os.execve(binary, [binary, "run", "--", PYTHON, "train.py"], project.environment())
+    wait_for((project.folder / "ready").exists)
+    os.write(terminal, b"\x03")
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5, shown
+    assert b"tty True" in shown and shown.count(b"interrupted") == 1
+    [run_id] = [word for word in shown.decode().split() if len(word) == 32][:1]
+    run = run_of(url, run_id)
+    assert run.info.status == "KILLED" and "interrupted" in artifact(url, run_id, "rondo/console.log", tmp_path)

@@ -47,12 +47,19 @@ pub(super) fn say_last(sender: &Sender, status: &str, attempt: u32, end_ms: i64)
 /// Sends what is left, waits a while for a server that is away, and says what remains. Whether the server has everything.
 pub(super) async fn settle(sender: Arc<Sender>, patience: Duration, quiet: bool) -> bool {
     let deadline = Instant::now() + patience;
-    let error = loop {
-        match sender.drain_all().await {
-            Ok(()) => break None,
-            Err(error) if Instant::now() > deadline => break Some(error),
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+    let sending = async {
+        loop {
+            match sender.drain_all().await {
+                Ok(()) => break None,
+                Err(error) if Instant::now() > deadline => break Some(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
         }
+    };
+    // Nobody is kept waiting who does not want to: the spool has everything.
+    let error = tokio::select! {
+        error = sending => error,
+        _ = tokio::signal::ctrl_c() => Some(anyhow::anyhow!("interrupted")),
     };
     let refused = sender.spool().refused();
     if refused > 0 {

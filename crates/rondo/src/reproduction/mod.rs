@@ -151,6 +151,8 @@ fn variables(manifest: &Manifest, built: Option<&Built>, root: &Path) -> BTreeMa
     }
     all.insert("RONDO_SEED".to_owned(), manifest.seed.value.clone());
     all.insert("PYTHONHOME".to_owned(), String::new());
+    // The environment is new; what Python has compiled of it is kept for the next time.
+    all.insert("PYTHONDONTWRITEBYTECODE".to_owned(), String::new());
     if let Some(built) = built {
         let home = built.home.to_string_lossy().into_owned();
         let path = std::env::var("PATH").unwrap_or_default();
