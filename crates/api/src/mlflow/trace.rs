@@ -18,6 +18,7 @@ use super::{Answer, Body, Error, Routes, answer, answer_large, empty, read, writ
 use crate::principal::Caller;
 use crate::route::{get, patch, post};
 
+mod metrics;
 mod v2;
 
 /// The size of a page when none is asked for.
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> Routes {
     Routes::new()
         .route("/traces", post(Edit, start).get(View, v2::search))
         .route("/traces/search", post(View, search))
+        .route("/traces/metrics", post(View, metrics::query))
         .route("/traces/get", get(View, get_whole))
         .route("/traces/batchGet", get(View, get_many))
         .route("/traces/batchGetInfos", post(View, get_infos))

@@ -52,7 +52,8 @@ pub fn traces(tx: &mut Tx<'_>, ctx: &Ctx, search: &TraceSearch) -> Result<Page<T
     Ok(token::page(trace::fetch(tx, &sql)?, search.max_results, offset))
 }
 
-fn condition(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
+/// What holds of a trace.
+pub(super) fn condition(sql: &mut Sql, clause: &Clause) -> Result<(), Error> {
     match clause.entity.as_deref() {
         None | Some("attribute" | "attributes" | "trace") => attribute(sql, clause),
         Some("tag" | "tags") => keyed(sql, TAG, "p.value", clause),

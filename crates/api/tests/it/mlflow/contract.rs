@@ -87,6 +87,7 @@ const REGISTRY: &str = "
 const TRACES: &str = "
     POST traces
     POST traces/search
+    POST traces/metrics
     GET traces/get
     GET traces/batchGet
     POST traces/batchGetInfos

@@ -38,7 +38,7 @@ async fn fill(server: &Server) -> Scene {
     Scene { run, model: model["model"]["info"]["model_id"].as_str().unwrap().to_owned(), trace: "tr-1".to_owned() }
 }
 
-/// `RUN`, `MODEL` and `TRACE` stand for ids; the prefix is `/ajax-api`.
+/// `RUN`, `MODEL` and `TRACE_ID` stand for ids; the prefix is `/ajax-api`.
 const GETS: &[&str] = &[
     "/3.0/mlflow/server-info",
     "/3.0/mlflow/ui-telemetry",
@@ -61,7 +61,7 @@ const GETS: &[&str] = &[
     "/2.0/mlflow/registered-models/search?filter=tags.%60mlflow.prompt.is_prompt%60+%3D+%27true%27",
     "/2.0/mlflow/registered-models/get?name=fare",
     "/2.0/mlflow/logged-models/MODEL",
-    "/3.0/mlflow/traces/TRACE",
+    "/3.0/mlflow/traces/TRACE_ID",
     "/3.0/mlflow/scorers/list?experiment_id=0",
 ];
 
@@ -97,6 +97,10 @@ fn posts() -> Vec<(&'static str, Value)> {
         ),
         ("/3.0/mlflow/traces/search", json!({"locations": [], "max_results": 1, "order_by": ["timestamp DESC"]})),
         ("/3.0/mlflow/ui-telemetry", json!({"records": []})),
+        (
+            "/3.0/mlflow/traces/metrics",
+            json!({"experiment_ids": ["0"], "view_type": "TRACES", "metric_name": "latency", "aggregations": [{"aggregation_type": "AVG"}], "start_time_ms": 1}),
+        ),
     ]
 }
 
@@ -105,7 +109,7 @@ async fn every_call_of_the_pages_is_answered() {
     let server = Server::start().await;
     let scene = fill(&server).await;
     let named =
-        |text: &str| text.replace("RUN", &scene.run).replace("MODEL", &scene.model).replace("TRACE", &scene.trace);
+        |text: &str| text.replace("RUN", &scene.run).replace("MODEL", &scene.model).replace("TRACE_ID", &scene.trace);
     for path in GETS {
         let (status, answer) = server.get(&format!("/ajax-api{}", named(path))).await;
         assert_eq!(status, 200, "{path}: {answer}");
@@ -148,4 +152,54 @@ async fn traces_are_told_in_the_words_of_old_clients() {
         server.get(&format!("{API}/traces?experiment_ids=0&filter=status%20%3D%20%27OK%27&max_results=5")).await;
     assert_eq!((status, &found["traces"][0]["request_id"]), (200, &json!(id)));
     assert_eq!(server.get(&format!("{API}/traces")).await.0, 400);
+}
+
+#[tokio::test]
+async fn traces_are_counted_by_time_and_status() {
+    let server = Server::start().await;
+    let place = json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}});
+    for (id, at, took, state) in [
+        ("tr-1", "2026-01-01T10:00:00Z", "0.010s", "OK"),
+        ("tr-2", "2026-01-01T11:00:00Z", "0.020s", "OK"),
+        ("tr-3", "2026-01-01T12:00:00Z", "0.040s", "ERROR"),
+        ("tr-4", "2026-01-02T12:00:00Z", "0.050s", "OK"),
+    ] {
+        let usage = json!({"mlflow.trace.tokenUsage": "{\"input_tokens\": 3, \"total_tokens\": 7}"});
+        let info = json!({
+            "trace_id": id, "trace_location": place, "request_time": at, "execution_duration": took, "state": state,
+            "trace_metadata": usage,
+        });
+        ok(&server, "/traces", json!({"trace": {"trace_info": info}})).await;
+    }
+    let ask = async |mut body: Value| {
+        body["experiment_ids"] = json!(["0"]);
+        body["view_type"] = json!("TRACES");
+        server.post(&format!("{API}/traces/metrics"), &body).await
+    };
+    let counted = json!({"metric_name": "trace_count", "aggregations": [{"aggregation_type": "COUNT"}], "dimensions": ["trace_status"], "time_interval_seconds": 86_400});
+    let group = |day: &str, status: &str, count: f64| {
+        json!({
+            "metric_name": "trace_count", "values": {"COUNT": count},
+            "dimensions": {"time_bucket": format!("2026-01-{day}T00:00:00+00:00"), "trace_status": status},
+        })
+    };
+    let expect = json!({"data_points": [group("01", "ERROR", 1.0), group("01", "OK", 2.0), group("02", "OK", 1.0)]});
+    assert_eq!(ask(counted).await, (200, expect));
+    // numpy.quantile([10, 20, 40, 50], [0.5, 0.9]) is [30, 47]
+    let latency = json!({"metric_name": "latency", "aggregations": [
+        {"aggregation_type": "PERCENTILE", "percentile_value": 50}, {"aggregation_type": "PERCENTILE", "percentile_value": 90},
+        {"aggregation_type": "AVG"}, {"aggregation_type": "MAX"},
+    ]});
+    let expect = json!({"P50.0": 30.0, "P90.0": 47.0, "AVG": 30.0, "MAX": 50.0});
+    assert_eq!(ask(latency).await.1["data_points"][0]["values"], expect);
+    let tokens = json!({"metric_name": "total_tokens", "aggregations": [{"aggregation_type": "SUM"}], "filters": ["trace.status = 'OK'"]});
+    assert_eq!(ask(tokens).await.1["data_points"][0]["values"], json!({"SUM": 21.0}));
+    for wrong in [
+        json!({"metric_name": "nope", "aggregations": [{"aggregation_type": "COUNT"}]}),
+        json!({"metric_name": "trace_count", "aggregations": [{"aggregation_type": "SUM"}]}),
+        json!({"metric_name": "latency", "aggregations": [{"aggregation_type": "AVG"}], "dimensions": ["trace_status"]}),
+        json!({"metric_name": "trace_count", "aggregations": []}),
+    ] {
+        assert_eq!(ask(wrong.clone()).await.0, 400, "{wrong}");
+    }
 }
