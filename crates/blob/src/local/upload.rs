@@ -110,8 +110,22 @@ fn is_being_written(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Moves the complete file to its place. The directory cannot be pruned between its making and the rename into it.
+/// How often a directory is made anew that another process prunes before the file is in it.
+const PRUNED: usize = 16;
+
+/// Moves the complete file to its place.
 fn publish(local: &Local, path: &SafePath, temporary: &Path) -> Result<(), Error> {
+    for _ in 1..PRUNED {
+        match publish_once(local, path, temporary) {
+            Err(Error::NotFound(_)) if temporary.exists() => {}
+            done => return done,
+        }
+    }
+    publish_once(local, path, temporary)
+}
+
+/// In this process, the directory cannot be pruned between its making and the rename into it.
+fn publish_once(local: &Local, path: &SafePath, temporary: &Path) -> Result<(), Error> {
     let failed = |error| Error::io("write", path.as_str(), error);
     let target = local.full(Some(path));
     let dir = target.parent().unwrap_or(&local.root);

@@ -268,9 +268,11 @@ async fn a_file_and_a_directory_do_not_replace_each_other() {
 
 #[tokio::test]
 async fn writers_of_one_file_and_deletions_around_them_never_mix() {
-    let (_dir, blob) = on_disk();
-    let work = (0..40).map(|index: usize| {
-        let blob = blob.clone();
+    let (dir, blob) = on_disk();
+    // As another process would.
+    let other = Blob::open(&format!("file://{}", dir.path().display())).unwrap();
+    let work = (0..200).map(|index: usize| {
+        let blob = if index.is_multiple_of(3) { other.clone() } else { blob.clone() };
         async move {
             let target = path("d/e/f");
             if index % 4 == 3 {
