@@ -76,7 +76,7 @@ async fn open(config: &Config, data_dir: &Path, address: SocketAddr) -> anyhow::
     let db = db::Db::open_as(&config.database(), &conductor::TABLES, &id).await?;
     conductor::installation::claim(&db, &clock, &blob).await?;
     let store = blob.identity(&kernel::id::random_hex()).await?;
-    let who = Newcomer { id, version: db::version(&conductor::TABLES), store, address: format!("http://{address}") };
+    let who = Newcomer { id, version: db::version(&conductor::TABLES), store, address: replica::address(address) };
     // The prediction log is this server's own, wherever the artifacts are.
     let log = telemetry::Log::open(&data_dir.join("telemetry"), own, clock.clone(), telemetry::Options::default())?;
     let threads = config.predict_threads()?;

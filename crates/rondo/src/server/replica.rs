@@ -1,5 +1,6 @@
 //! Who this server is among those that share a database.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +34,15 @@ pub(super) fn id(data_dir: &Path) -> anyhow::Result<String> {
 fn place(path: &Path) -> anyhow::Result<String> {
     let file = std::fs::metadata(path).with_context(|| format!("{} cannot be looked at", path.display()))?;
     Ok(format!("{}-{}", file.dev(), file.ino()))
+}
+
+/// Where this server answers, as the others may show it: with the name of the machine if it listens on all addresses.
+pub(super) fn address(listens: SocketAddr) -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        name if listens.ip().is_unspecified() && !name.is_empty() => format!("http://{name}:{}", listens.port()),
+        _ => format!("http://{listens}"),
+    }
 }
 
 /// Joins the servers of the database, or says why this one may not.
@@ -69,6 +79,13 @@ pub(super) fn attend(house: &House, failover: Duration, shutdown: Shutdown, oust
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_all_addresses_is_shown_by_name() {
+        assert_eq!(address("127.0.0.1:5000".parse().unwrap()), "http://127.0.0.1:5000");
+        let shown = address("0.0.0.0:5000".parse().unwrap());
+        assert!(shown.ends_with(":5000") && !shown.contains("0.0.0.0"), "{shown}");
+    }
 
     #[test]
     fn a_folder_keeps_its_id_and_a_copy_gets_its_own() {
