@@ -94,3 +94,15 @@ def wait_for(what, seconds=120):
             return found
         assert time.monotonic() < deadline, "it does not happen"
         time.sleep(0.02)
+
+
+def processes():
+    """Number, parent and command of everything that runs."""
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            yield int(folder.name), parent, (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            pass

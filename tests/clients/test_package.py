@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from recording import PYTHON, Project, artifact, history, manifest, run_of, wait_for
+from recording import PYTHON, Project, artifact, history, manifest, processes, run_of, wait_for
 
 PACKAGE = pathlib.Path(__file__).parents[2] / "python"
 
@@ -127,8 +127,7 @@ def test_whatever_is_killed_nothing_is_lost_or_doubled(own_server, tmp_path, pac
 
 
 def children(pid):
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(word) for word in found.split()]
+    return [number for number, parent, _ in processes() if parent == pid]
 
 
 def zombie(pid):

@@ -4,13 +4,12 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from recording import PYTHON, Project, artifact, git, history, manifest, run_of, wait_for
+from recording import PYTHON, Project, artifact, git, history, manifest, processes, run_of, wait_for
 
 LOGS = """
 import sys, mlflow
@@ -236,8 +235,7 @@ def test_a_killed_run_is_resumed(own_server, tmp_path, kill_server):
 
 def alive(record):
     """Whether the script still runs: it must not outlive whoever records it."""
-    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return any(str(record) in line and "train.py" in line for line in found.splitlines())
+    return any(str(record) in command and "train.py" in command for _, _, command in processes())
 
 
 def test_a_killed_run_is_sent_as_killed(own_server, tmp_path):
