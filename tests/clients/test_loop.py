@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import requests
 
+from conftest import Server
+
 DAY_US = 86_400_000_000
 ROWS_A_DAY = 600
 TRAIN = textwrap.dedent(
@@ -89,6 +91,16 @@ class Loop:
 
     def kinds(self):
         return [event["kind"] for event in self.history()]
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server that may call this machine."""
+    (tmp_path / "rondo.toml").write_text("webhook_private = true\n")
+    started = Server(tmp_path)
+    started.start()
+    yield started
+    started.close()
 
 
 @pytest.fixture

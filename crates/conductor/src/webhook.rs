@@ -1,8 +1,6 @@
-//! Alerts told to the outside, by one guarded client: no redirects, five seconds, a small body, retried by the job queue.
+//! Alerts told to the outside, through the guard of all calls to where users say ([`outbound`]), retried by the job queue.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
-use std::time::Duration;
 
 use db::Tx;
 use hmac::{Hmac, Mac as _};
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::job::{self, Job};
-use crate::{Error, House};
+use crate::{Error, House, outbound};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Call {
@@ -39,22 +37,18 @@ pub fn decide(tx: &mut Tx<'_>, ctx: &Ctx, event: &Event) -> Result<(), Error> {
 pub(crate) async fn work(house: &House, job: &Job) -> Result<(), Error> {
     let call: Call = job.payload()?;
     let timestamp = house.clock.now_us() / 1_000_000;
-    let mut request = client()
-        .post(&call.url)
-        .header("content-type", "application/json")
-        .header("x-rondo-event", &call.event)
-        .header("x-rondo-delivery", &job.key)
-        .header("x-rondo-timestamp", timestamp);
+    let mut headers = vec![
+        ("x-rondo-event", call.event.clone()),
+        ("x-rondo-delivery", job.key.clone()),
+        ("x-rondo-timestamp", timestamp.to_string()),
+    ];
     if let Some(secret) = &call.secret {
-        request = request.header("x-rondo-signature", signature(secret, &job.key, timestamp, &call.body));
+        headers.push(("x-rondo-signature", signature(secret, &job.key, timestamp, &call.body)));
     }
-    let answer = match request.body(call.body).send().await {
-        Ok(response) if response.status().is_success() => None,
-        Ok(response) => Some(response.status().to_string()),
-        Err(error) => Some(format!("nothing: {}", error.without_url())),
-    };
-    if let Some(answer) = answer {
-        return Err(Error::Webhook { url: call.url, answer });
+    let target = outbound::judge(house, &call.url).await?;
+    match outbound::post(target, &headers, call.body).await?.status {
+        200..=299 => {}
+        status => return Err(Error::Webhook { url: call.url, answer: status.to_string() }),
     }
     let (ctx, key) = (house.conductor_ctx(), job.key.clone());
     house.db.write(move |tx| job::finish(tx, &ctx, &key)).await
@@ -68,18 +62,6 @@ fn signature(secret: &str, delivery: &str, timestamp: i64, body: &str) -> String
         let _into_a_string = write!(text, "{byte:02x}");
         text
     })
-}
-
-fn client() -> &'static reqwest::Client {
-    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-        reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(5))
-            .no_proxy()
-            .build()
-            .unwrap_or_default()
-    });
-    &CLIENT
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ const SETTINGS: [Setting; 24] = [
         key: "webhook_private",
         variable: "RONDO_WEBHOOK_PRIVATE",
         default: "false",
-        meaning: "whether webhooks of the registry may name private addresses and plain http",
+        meaning: "whether webhooks may name private addresses and plain http",
     },
 ];
 
