@@ -67,9 +67,12 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: &B,
+        body: Option<&B>,
     ) -> reqwest::Result<(reqwest::StatusCode, Value)> {
-        let request = self.http.request(method, format!("{}{path}", self.base)).json(body).timeout(PATIENCE);
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).timeout(PATIENCE);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
         let response = self.proven(request).send().await?;
         let status = response.status();
         let bytes = response.bytes().await?;

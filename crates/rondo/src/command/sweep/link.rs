@@ -11,6 +11,9 @@ use crate::term;
 /// Pauses between tries grow from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// How often, and after which pauses, a worker looks for the server when it begins and when it leaves.
+const RETURNS: usize = 60;
+const RETURN_PAUSE: Duration = Duration::from_millis(500);
 
 /// The server refused for good.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +41,25 @@ impl Link {
         self.client.base()
     }
 
-    /// The sweep as it is now; fails at once when the server is away.
+    /// The sweep as it is now; fails when the server is away.
     pub(super) async fn sweep(&self) -> anyhow::Result<Value> {
         self.client.get(&self.path("")).await
+    }
+
+    /// The same, but a server that has just gone away may come back first.
+    pub(super) async fn sweep_soon(&self) -> anyhow::Result<Value> {
+        let path = self.path("");
+        for turn in 0..RETURNS {
+            match self.once(Method::GET, &path, None).await {
+                Ok(Some(sweep)) => return Ok(sweep),
+                Ok(None) if turn == 0 => self.note_away(),
+                Ok(None) => {}
+                // Refused: asked again, it is told with its hint.
+                Err(_) => break,
+            }
+            tokio::time::sleep(RETURN_PAUSE).await;
+        }
+        self.sweep().await
     }
 
     /// Asks for a trial.
@@ -50,7 +69,7 @@ impl Link {
 
     /// Keeps a trial. Tried once: the next beat comes soon, and `None` says that the server is away.
     pub(super) async fn beat(&self, number: i64, lease: &str) -> Result<Option<Value>, Refused> {
-        self.once(&self.path(&format!("/trials/{number}/beat")), &json!({ "lease": lease })).await
+        self.once(Method::POST, &self.path(&format!("/trials/{number}/beat")), Some(&json!({ "lease": lease }))).await
     }
 
     /// Tells how a trial ended.
@@ -60,26 +79,31 @@ impl Link {
 
     /// Gives a trial back. Tried once: the lease runs out anyhow.
     pub(super) async fn release(&self, number: i64, lease: &str) -> Result<Option<Value>, Refused> {
-        self.once(&self.path(&format!("/trials/{number}/release")), &json!({ "lease": lease })).await
+        self.once(Method::POST, &self.path(&format!("/trials/{number}/release")), Some(&json!({ "lease": lease })))
+            .await
     }
 
     async fn post(&self, rest: &str, body: &Value) -> Result<Value, Refused> {
         let path = self.path(rest);
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(answer) = self.once(&path, body).await? {
+            if let Some(answer) = self.once(Method::POST, &path, Some(body)).await? {
                 return Ok(answer);
             }
             if pause == FIRST_PAUSE {
-                term::note(format!("the server at {} is away; trying again", self.base()));
+                self.note_away();
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 
-    async fn once(&self, path: &str, body: &Value) -> Result<Option<Value>, Refused> {
-        let Ok((status, answer)) = self.client.exchange(Method::POST, path, body).await else { return Ok(None) };
+    fn note_away(&self) {
+        term::note(format!("the server at {} is away; trying again", self.base()));
+    }
+
+    async fn once(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Option<Value>, Refused> {
+        let Ok((status, answer)) = self.client.exchange(method, path, body).await else { return Ok(None) };
         if status.is_success() {
             return Ok(Some(answer));
         }

@@ -35,7 +35,7 @@ struct Worker {
 
 pub(super) async fn run(session: &Session, work: &Work) -> anyhow::Result<()> {
     let link = Link::new(session.client.clone(), &work.name);
-    let sweep = link.sweep().await?;
+    let sweep = link.sweep_soon().await?;
     let space = sweep["definition"]["space"].as_object().context("the server's answer has no space")?;
     let params: Vec<&str> = space.keys().map(String::as_str).collect();
     let template = Template::new(&work.command, &params)?;
@@ -64,7 +64,7 @@ pub(super) async fn run(session: &Session, work: &Work) -> anyhow::Result<()> {
         () = worker.refresh() => Vec::new(),
     };
     ended.into_iter().collect::<anyhow::Result<()>>()?;
-    worker.board.closes(&worker.setting.link.sweep().await?);
+    worker.board.closes(&worker.setting.link.sweep_soon().await?);
     if worker.gives_up() {
         let logs = worker.setting.folder.display();
         return Err(hinted(
