@@ -35,10 +35,12 @@ fn find(tx: &mut Tx<'_>) -> Result<String, Error> {
     Ok(row.map(|row| row.text("id")).transpose()?.unwrap_or_default())
 }
 
-/// Makes this database the owner of its object store. Refuses a store that belongs to another, whose files could be overwritten
+/// Makes this database the owner of its object store, and dates what is there from the start. Refuses a store that belongs to another, whose files could be overwritten
 /// or tidied away.
 pub async fn claim(db: &Db, clock: &Clock, blob: &blob::Blob) -> Result<(), Error> {
     let id = id(db, clock).await?;
+    let now_ms = clock.now_us() / 1_000;
+    db.write(move |tx| tracking::experiment::date_default(tx, now_ms)).await?;
     let claim = blob.claim(&id).await?;
     if claim.owner != id {
         return Err(Error::ForeignStore { owner: claim.owner, id });

@@ -92,6 +92,14 @@ pub fn get_by_name(tx: &mut Tx<'_>, ctx: &Ctx, name: &str) -> Result<Experiment,
     get(tx, ctx, &row.i64("experiment_id")?.to_string())
 }
 
+/// Says when the default experiment began (milliseconds since the epoch), if nobody has: it is there from the first migration on, which
+/// knows no time.
+pub fn date_default(tx: &mut Tx<'_>, now_ms: i64) -> Result<(), Error> {
+    let update = "UPDATE experiments SET created_ms = $1, updated_ms = $1 WHERE experiment_id = 0 AND created_ms = 0";
+    tx.execute(update, &[now_ms.into()])?;
+    Ok(())
+}
+
 /// Puts an experiment and all its runs into the bin.
 pub fn delete(tx: &mut Tx<'_>, ctx: &Ctx, experiment_id: &str) -> Result<(), Error> {
     let id = check::experiment_id(experiment_id)?;
