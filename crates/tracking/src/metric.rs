@@ -156,7 +156,7 @@ pub(crate) fn put_all(
         return Ok(());
     }
     match waiting::if_wide(metrics) {
-        Some(by_key) => waiting::put(tx, ctx, experiment, run_id, &by_key)?,
+        Some(by_key) => waiting::put(tx, ctx, run_id, &by_key)?,
         None => put_settled(tx, experiment, run_id, metrics)?,
     }
     logged_model::put_metrics(tx, run_id, metrics)

@@ -181,7 +181,7 @@ CREATE TABLE metric_blocks (
 );
 ";
 
-/// Runs of an experiment in the order of the latest value of a metric. A run never leaves its experiment, so the copy stays true.
+/// Runs of an experiment in the order of the latest value of a metric. `run::put_into` moves the copy along with the run.
 const METRIC_ORDER: &str = "
 ALTER TABLE metric_series ADD COLUMN experiment_id BIGINT NOT NULL DEFAULT 0;
 UPDATE metric_series SET experiment_id =
@@ -261,12 +261,10 @@ const WAITING_METRICS: &str = "
 CREATE TABLE metric_waiting (
     run_id TEXT NOT NULL REFERENCES runs (run_id),
     batch TEXT NOT NULL,
-    experiment_id BIGINT NOT NULL,
     logged_ms BIGINT NOT NULL,
     points BYTEA NOT NULL,
     PRIMARY KEY (run_id, batch)
 );
-CREATE INDEX metric_waiting_by_experiment ON metric_waiting (experiment_id, run_id);
 ";
 
 /// A sweep counts the trials it has made and those that have ended; a trial knows how many had ended when it was made (`seen`) and its

@@ -201,7 +201,6 @@ pub fn put_into(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, experiment_id: &str) -
     for statement in [
         "UPDATE runs SET experiment_id = $2 WHERE run_id = $1",
         "UPDATE metric_series SET experiment_id = $2 WHERE run_id = $1",
-        "UPDATE metric_waiting SET experiment_id = $2 WHERE run_id = $1",
     ] {
         tx.execute(statement, &[run_id.into(), experiment.into()])?;
     }

@@ -36,16 +36,10 @@ pub(super) fn if_wide(metrics: &[Metric]) -> Option<Vec<&Metric>> {
 }
 
 /// Lets a batch wait; its points are sorted by key.
-pub(super) fn put(tx: &mut Tx<'_>, ctx: &Ctx, experiment: i64, run_id: &str, by_key: &[&Metric]) -> Result<(), Error> {
+pub(super) fn put(tx: &mut Tx<'_>, ctx: &Ctx, run_id: &str, by_key: &[&Metric]) -> Result<(), Error> {
     tx.execute(
-        "INSERT INTO metric_waiting (run_id, batch, experiment_id, logged_ms, points) VALUES ($1, $2, $3, $4, $5)",
-        &[
-            run_id.into(),
-            kernel::id::new().into(),
-            experiment.into(),
-            ctx.now_ms().into(),
-            encode(by_key).as_slice().into(),
-        ],
+        "INSERT INTO metric_waiting (run_id, batch, logged_ms, points) VALUES ($1, $2, $3, $4)",
+        &[run_id.into(), kernel::id::new().into(), ctx.now_ms().into(), encode(by_key).as_slice().into()],
     )?;
     let waiting = "SELECT COUNT(*) AS batches FROM metric_waiting WHERE run_id = $1";
     let batches = tx.query_opt(waiting, &[run_id.into()])?.map_or(Ok(0), |row| row.i64("batches"))?;
@@ -54,8 +48,11 @@ pub(super) fn put(tx: &mut Tx<'_>, ctx: &Ctx, experiment: i64, run_id: &str, by_
 
 /// Settles what waits of a run.
 pub(crate) fn settle(tx: &mut Tx<'_>, run_id: &str) -> Result<(), Error> {
-    let rows =
-        tx.query("SELECT batch, experiment_id, points FROM metric_waiting WHERE run_id = $1", &[run_id.into()])?;
+    let rows = tx.query(
+        "SELECT w.batch, w.points, r.experiment_id FROM metric_waiting w JOIN runs r ON r.run_id = w.run_id
+         WHERE w.run_id = $1",
+        &[run_id.into()],
+    )?;
     let Some(first) = rows.first() else { return Ok(()) };
     let experiment = first.i64("experiment_id")?;
     let mut metrics = Vec::new();
@@ -88,9 +85,9 @@ pub fn is_any_waiting(tx: &mut Tx<'_>) -> Result<bool, Error> {
 /// The runs of some experiments of which something waits.
 pub(crate) fn of_experiments(tx: &mut Tx<'_>, experiments: &[i64]) -> Result<Vec<Row>, Error> {
     let mut sql = db::Sql::new();
-    sql.push("SELECT DISTINCT run_id FROM metric_waiting WHERE experiment_id IN ")
-        .bind_list(experiments.iter().copied());
-    Ok(tx.query_built(sql.push(" ORDER BY run_id"))?)
+    sql.push("SELECT DISTINCT w.run_id FROM metric_waiting w JOIN runs r ON r.run_id = w.run_id");
+    sql.push(" WHERE r.experiment_id IN ").bind_list(experiments.iter().copied());
+    Ok(tx.query_built(sql.push(" ORDER BY w.run_id"))?)
 }
 
 /// Settles the runs of these rows.

@@ -178,6 +178,19 @@ async fn a_wide_batch_is_there_at_once_for_every_reader() {
         assert!(!db.read(tracking::metric::is_any_waiting).await.unwrap());
         let newest = search("metrics.m39 = 939");
         assert_eq!(read(&db, move |tx, ctx| runs(tx, ctx, &newest)).await.unwrap().items.len(), 1);
+
+        // What waits goes along when its run is put into another experiment.
+        log(at(11, 1_100.0, 40)).await.unwrap();
+        let own = id.clone();
+        let into = write(&db, move |tx, ctx| {
+            let made = tracking::experiment::create(tx, ctx, "other", None, &[])?;
+            tracking::run::put_into(tx, ctx, &own, &made)?;
+            Ok(made)
+        });
+        let moved = RunSearch { experiment_ids: vec![into.await.unwrap()], ..search("metrics.m39 = 1139") };
+        let left = search("metrics.m39 > 0");
+        assert!(read(&db, move |tx, ctx| runs(tx, ctx, &left)).await.unwrap().items.is_empty());
+        assert_eq!(write(&db, move |tx, ctx| settled_runs(tx, ctx, &moved)).await.unwrap().items.len(), 1);
     })
     .await;
 }
