@@ -30,21 +30,29 @@ pub(super) fn open(path: &Path) -> std::io::Result<Arc<Mutex<File>>> {
     Ok(Arc::new(Mutex::new(File::options().create(true).append(true).open(path)?)))
 }
 
-/// Copies what comes to the terminal and to the file until it ends. A terminal that is gone does not end the command.
+/// Copies what comes to the terminal and to the file until it ends. A terminal that is gone does not end the command. The terminal has
+/// everything at once; the file has whole lines, because the two streams of a command share it and Python, for one, writes the end of
+/// a line apart.
 pub(super) fn copy(mut from: impl Read, mut to: impl Write, file: &Mutex<File>) {
     let mut piece = vec![0; PIECE];
+    let mut line = Vec::new();
     let mut listening = true;
+    // A disk that is full costs the record of the output, not the run.
+    let keep = |bytes: &[u8]| drop(locked(file).write_all(bytes));
     loop {
         let read = match from.read(&mut piece) {
-            Ok(0) => return,
-            Ok(read) => read,
+            Ok(read) if read > 0 => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
+            _ => return keep(&line),
         };
         let bytes = piece.get(..read).unwrap_or_default();
-        // A disk that is full costs the record of the output, not the run.
-        let _ = locked(file).write_all(bytes);
         listening = listening && to.write_all(bytes).and_then(|()| to.flush()).is_ok();
+        line.extend_from_slice(bytes);
+        // A bar of progress ends its lines by going back.
+        let ended = line.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+        let whole = if line.len() - ended > PIECE { line.len() } else { ended };
+        keep(line.get(..whole).unwrap_or_default());
+        line.drain(..whole);
     }
 }
 
@@ -98,4 +106,37 @@ pub(super) fn last_line(path: &Path) -> Option<String> {
     let text = String::from_utf8_lossy(&bytes);
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(line.chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one piece at each read; between the first and the second the other stream says its line.
+    struct Halting<'a> {
+        pieces: Vec<&'static [u8]>,
+        file: &'a Mutex<File>,
+    }
+
+    impl Read for Halting<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            if self.pieces.len() == 1 {
+                copy(&b"the other\n"[..], std::io::sink(), self.file);
+            }
+            let piece = self.pieces.pop().unwrap_or_default();
+            into[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+
+    #[test]
+    fn lines_of_two_streams_stay_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("console.log");
+        let file = open(&path).unwrap();
+        let mut terminal = Vec::new();
+        copy(Halting { pieces: vec![b"\nend", b"one"], file: &file }, &mut terminal, &file);
+        assert_eq!(terminal, b"one\nend");
+        assert_eq!(std::fs::read(&path).unwrap(), b"the other\none\nend");
+    }
 }
